@@ -1,0 +1,1 @@
+//! Stage benchmarks, one file a hop.

@@ -1,0 +1,3 @@
+//! One-time codes and the password-authenticated key exchange.
+
+#![forbid(unsafe_code)]

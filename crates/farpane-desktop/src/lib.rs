@@ -1,0 +1,1 @@
+//! Capture and input on the OS desktop.

@@ -1,0 +1,3 @@
+//! Threads and wiring of the media pipeline.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,16 @@
+//! The values every stage of the pipeline shares: frames and their pool, regions, time, units.
+//!
+//! Nothing here touches a device, a socket or a thread. A [`Frame`] is a pooled BGRX picture that knows its sequence
+//! number, the [`Region`] that changed since the frame before it, and a [`Stamps`] record of when each stage touched it.
+
+#![forbid(unsafe_code)]
+
+mod frame;
+mod region;
+mod time;
+mod units;
+
+pub use frame::{Age, DamageLog, Frame, FrameBody, FramePool, Stamps};
+pub use region::{Rect, Region};
+pub use time::{Clock, Time};
+pub use units::{Bitrate, Size};

@@ -1,0 +1,1 @@
+//! Pixel kernels and the damage detector.

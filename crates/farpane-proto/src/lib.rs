@@ -1,0 +1,3 @@
+//! Sans-IO RTP: packetizers, headers, rate control.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Lock-free hand-off between the pipeline's threads.

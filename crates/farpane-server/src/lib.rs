@@ -1,0 +1,3 @@
+//! The meeting point: web client and signalling.
+
+#![forbid(unsafe_code)]

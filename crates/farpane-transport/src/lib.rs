@@ -1,0 +1,1 @@
+//! Ways for media, input and feedback to travel.

@@ -1,0 +1,3 @@
+//! Every serialised message of the product, versioned.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The farpane command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The window that tools/latency measures with.
+fn main() {}
