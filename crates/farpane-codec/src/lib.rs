@@ -1,1 +1,132 @@
 //! Video encoders behind one trait.
+//!
+//! An [`Encoder`] owns the planar picture that it codes. [`Encoder::update`] converts what changed into it and
+//! [`Encoder::encode`] codes the whole, so that a stage clock can be read between the two and a still picture can be
+//! coded again (refined) without being converted again. [`open`] makes the encoder for a [`Codec`].
+
+#![deny(unsafe_code)]
+
+mod null;
+
+use std::fmt;
+use std::ops::Range;
+
+use farpane_media::{Bitrate, FrameBody, Region, Size, Time};
+
+pub use null::Description;
+
+/// A bitstream format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// H.264 constrained baseline, by OpenH264.
+    H264,
+    /// A description of each picture in place of the picture, for tests of what surrounds an encoder.
+    Null,
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::H264 => "H.264",
+            Codec::Null => "null",
+        })
+    }
+}
+
+/// What an encoder is made for. A picture of another size needs another encoder.
+#[derive(Clone, Copy, Debug)]
+pub struct EncoderConfig {
+    pub size: Size,
+    /// The target at the start; each [`Request`] carries the current one.
+    pub bitrate: Bitrate,
+    /// Pictures a second at most.
+    pub max_fps: u32,
+    /// Threads the encoder may use, itself included; each codes a slice or tile of its own.
+    pub threads: u32,
+}
+
+/// A picture to code and where it differs from the one given before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    pub frame: &'a FrameBody,
+    /// A superset of the changed pixels; ignored for an encoder's first picture, which is taken whole.
+    pub damage: &'a Region,
+}
+
+/// How to code one access unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Code the picture without reference to earlier ones, with all parameter sets in front.
+    pub key_frame: bool,
+    /// The target from now on, as the network allows.
+    pub bitrate: Bitrate,
+    /// Capture time of the picture. Rate control counts by it, so it must not go backwards.
+    pub now: Time,
+}
+
+/// What came of one [`Encoder::encode`].
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    AccessUnit(AccessUnit<'a>),
+    /// The bit budget is spent. The picture stays pending in full, and so does a requested key frame: encode again, with
+    /// or without an update in between, one frame time later.
+    Skipped,
+}
+
+/// One coded picture.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessUnit<'a> {
+    /// The bytes in the codec's own stream format (H.264: Annex B).
+    pub data: &'a [u8],
+    /// Where in `data` its units are: H.264 NAL units without start codes, AV1 OBUs.
+    pub units: &'a [Range<usize>],
+    pub key_frame: bool,
+    /// The mean quantizer, on the codec's own scale (H.264: 0 to 51), where it is known. While it is high, a still
+    /// picture gains from being coded again.
+    pub quantizer: Option<u8>,
+}
+
+/// Codes pictures of one size. Made by [`open`].
+pub trait Encoder: Send {
+    fn codec(&self) -> Codec;
+
+    /// Converts the damaged part of `picture` into the encoder's own planes.
+    ///
+    /// # Errors
+    /// [`EncodeError::SizeChanged`] when the picture is not of the configured size; the encoder stays usable.
+    fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError>;
+
+    /// Codes the planes as they are after the last [`Encoder::update`]. The first access unit is a key frame; later ones
+    /// are only on request.
+    ///
+    /// # Errors
+    /// [`EncodeError::NoPicture`] before the first update; [`EncodeError::Library`] when the codec itself failed, after
+    /// which only a new encoder helps.
+    fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError>;
+}
+
+/// Makes an encoder.
+///
+/// # Errors
+/// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty).
+pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
+    match codec {
+        Codec::H264 => Err(EncodeError::Library { codec, call: "WelsCreateSVCEncoder", code: -1 }),
+        Codec::Null => Ok(Box::new(null::NullEncoder::new(config)?)),
+    }
+}
+
+/// Why a picture could not be coded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    #[error(
+        "{codec} takes pictures from 1x1 to {limit}, not {size}: share a smaller display or lower its resolution"
+    )]
+    UnsupportedSize { codec: Codec, size: Size, limit: Size },
+    #[error("the picture is {got} and the encoder was made for {expected}: make a new encoder")]
+    SizeChanged { expected: Size, got: Size },
+    #[error("there is no picture to code yet: update the encoder first")]
+    NoPicture,
+    #[error("{codec}: {call} failed with code {code}: make a new encoder")]
+    Library { codec: Codec, call: &'static str, code: i64 },
+}
