@@ -1,1 +1,112 @@
 //! Capture and input on the OS desktop.
+//!
+//! [`Source::open`] gives a [`Desktop`]: a [`Capturer`] that blocks until the picture or the cursor changes, and an
+//! [`Input`] that moves the pointer and presses keys. The cursor is never painted into the picture. Three sources:
+//! an X11 display ([`x11`]), scenes drawn by this program ([`synthetic`]) and recorded frames ([`replay`]).
+
+#![deny(unsafe_code)]
+
+mod bell;
+mod canvas;
+mod cursor;
+mod fill;
+mod font;
+pub mod replay;
+mod source;
+pub mod synthetic;
+#[cfg(target_os = "linux")]
+pub mod x11;
+
+pub use bell::CaptureHandle;
+pub use cursor::{CursorEvent, CursorShape};
+pub use source::{OpenError, ParseSourceError, Source};
+
+use farpane_media::{Frame, Size, Time};
+
+/// An opened desktop: its two halves run on different threads.
+pub struct Desktop {
+    pub capturer: Box<dyn Capturer>,
+    pub input: Box<dyn Input>,
+    /// What this desktop cannot do, or does more slowly, in words for the person who shares it.
+    pub notes: Vec<String>,
+}
+
+/// Sees the desktop.
+pub trait Capturer: Send {
+    /// The size of the picture now; the next frame may have another.
+    fn size(&self) -> Size;
+
+    /// Blocks until there is something to tell, the handle is rung for stop, or `deadline` has passed
+    /// ([`Captured::Nothing`]). The first call after opening tells the whole picture and the cursor.
+    fn next(&mut self, deadline: Time) -> Result<Captured, CaptureError>;
+
+    /// Rings the capturer from other threads.
+    fn handle(&self) -> CaptureHandle;
+}
+
+/// What a [`Capturer`] has to tell.
+#[derive(Debug)]
+pub enum Captured {
+    /// The picture changed: `damage` is a superset of what differs from the frame before.
+    Frame(Frame),
+    Cursor(CursorEvent),
+    /// The deadline passed.
+    Nothing,
+    /// [`CaptureHandle::stop`] was called; so will every later call return.
+    Stopped,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The picture could not be read this time; the next call starts afresh.
+    #[error("the picture could not be read: {0}")]
+    Temporary(String),
+    /// The desktop is gone for good.
+    #[error("the desktop is gone: {0}")]
+    Lost(String),
+}
+
+/// Acts on the desktop. Events may be held back until [`Input::flush`].
+pub trait Input: Send {
+    /// Presses or releases a key, named by its USB HID usage on page 7 (HID Usage Tables 1.4, section 10): the place of
+    /// the key on the keyboard, whatever is printed on it. A press of a key already held and a release of one that
+    /// is not change nothing.
+    fn key(&mut self, usage: u16, down: bool) -> Result<(), InputError>;
+
+    /// Moves the pointer to fractions 0..=1 of the picture's width and height; what lies outside is clamped.
+    fn pointer(&mut self, x: f64, y: f64) -> Result<(), InputError>;
+
+    fn button(&mut self, button: Button, down: bool) -> Result<(), InputError>;
+
+    /// Scrolls by CSS pixels, positive to the right and down. Fractions of a wheel step are kept for the next call.
+    fn wheel(&mut self, dx: f32, dy: f32) -> Result<(), InputError>;
+
+    /// Releases every key and button that this object holds down, and flushes. Dropping it does the same.
+    fn release_all(&mut self);
+
+    /// Sends what has been held back.
+    fn flush(&mut self) -> Result<(), InputError>;
+}
+
+/// A pointer button by its role; a left-handed mapping is the desktop's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Button {
+    Left,
+    Middle,
+    Right,
+    Back,
+    Forward,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The caller's event names a key that this desktop does not have; drop it.
+    #[error("no key with USB HID usage {0:#06x} here")]
+    UnknownKey(u16),
+    /// This desktop takes no input at all (see [`Desktop::notes`]); sharing goes on view-only.
+    #[error("this desktop takes no input: {0}")]
+    Unavailable(&'static str),
+    /// The desktop is gone for good.
+    #[error("the desktop is gone: {0}")]
+    Lost(String),
+}
