@@ -9,7 +9,10 @@ use farpane_media::Size;
 pub enum CursorEvent {
     Shape(Arc<CursorShape>),
     /// The hot spot's pixel in the picture.
-    Position { x: u32, y: u32 },
+    Position {
+        x: u32,
+        y: u32,
+    },
     /// Nothing to draw, until the next shape.
     Hidden,
 }

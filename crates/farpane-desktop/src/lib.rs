@@ -12,6 +12,7 @@ mod cursor;
 mod fill;
 mod font;
 pub mod replay;
+mod show;
 mod source;
 pub mod synthetic;
 #[cfg(target_os = "linux")]
@@ -109,4 +110,37 @@ pub enum InputError {
     /// The desktop is gone for good.
     #[error("the desktop is gone: {0}")]
     Lost(String),
+}
+
+/// The input of a desktop that takes none, and why.
+pub(crate) struct NoInput(pub &'static str);
+
+impl Input for NoInput {
+    fn key(&mut self, _: u16, _: bool) -> Result<(), InputError> {
+        Err(InputError::Unavailable(self.0))
+    }
+
+    fn pointer(&mut self, _: f64, _: f64) -> Result<(), InputError> {
+        Err(InputError::Unavailable(self.0))
+    }
+
+    fn button(&mut self, _: Button, _: bool) -> Result<(), InputError> {
+        Err(InputError::Unavailable(self.0))
+    }
+
+    fn wheel(&mut self, _: f32, _: f32) -> Result<(), InputError> {
+        Err(InputError::Unavailable(self.0))
+    }
+
+    fn release_all(&mut self) {}
+
+    fn flush(&mut self) -> Result<(), InputError> {
+        Ok(())
+    }
+}
+
+/// The pixel at a fraction of a side; what is not a number counts as 0.
+pub(crate) fn pixel_at(fraction: f64, side: u32) -> u32 {
+    // `as` saturates, and takes NaN to 0.
+    ((fraction * f64::from(side)) as u32).min(side.saturating_sub(1))
 }
