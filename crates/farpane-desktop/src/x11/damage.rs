@@ -1,0 +1,96 @@
+//! What changed on the root window, as the DAMAGE extension tells it.
+//!
+//! At report level "non-empty" the server keeps the region and sends one event when it stops being empty; reading it out takes
+//! a round trip, which costs less than it saves: raw rectangles are one event per drawing request, thousands a frame
+//! from programs that draw lines or text.
+
+use farpane_media::{Rect, Region, Size};
+use x11rb::connection::Connection;
+use x11rb::cookie::Cookie;
+use x11rb::protocol::damage::{self, ConnectionExt as _};
+use x11rb::protocol::xfixes::{self, ConnectionExt as _, FetchRegionReply};
+use x11rb::protocol::xproto::{Rectangle, Window};
+use x11rb::rust_connection::RustConnection;
+
+use super::Failure;
+
+pub(super) struct DamageSource {
+    damage: damage::Damage,
+    region: xfixes::Region,
+    /// The request that last emptied the region; an event from before it tells nothing new.
+    emptied: u64,
+}
+
+impl DamageSource {
+    pub fn new(conn: &RustConnection, root: Window) -> Result<DamageSource, Failure> {
+        conn.damage_query_version(1, 1)?.reply()?;
+        let damage = conn.generate_id()?;
+        conn.damage_create(damage, root, damage::ReportLevel::NON_EMPTY)?.check()?;
+        let region = conn.generate_id()?;
+        conn.xfixes_create_region(region, &[])?.check()?;
+        Ok(DamageSource { damage, region, emptied: 0 })
+    }
+
+    /// Whether an event that arrived as number `sequence` tells of damage not fetched yet.
+    pub fn is_news(&self, sequence: u64) -> bool {
+        sequence >= self.emptied
+    }
+
+    /// Asks for all damage up to now and empties the server's region.
+    pub fn fetch<'c>(
+        &mut self,
+        conn: &'c RustConnection,
+    ) -> Result<Cookie<'c, RustConnection, FetchRegionReply>, Failure> {
+        self.emptied =
+            conn.damage_subtract(self.damage, x11rb::NONE, self.region)?.sequence_number();
+        Ok(conn.xfixes_fetch_region(self.region)?)
+    }
+}
+
+/// The fetched rectangles as a region within a picture of `size`.
+pub(super) fn region(rects: &[Rectangle], size: Size) -> Region {
+    if let [all @ .., last] = rects
+        && all.len() < 16
+    {
+        all.iter().chain([last]).map(|r| rect(r, size)).collect()
+    } else {
+        // Adding one by one is quadratic in a band; halves that are joined are not.
+        let (above, below) = rects.split_at(rects.len() / 2);
+        if above.is_empty() {
+            return Region::new();
+        }
+        let mut all = region(above, size);
+        all.union(&region(below, size));
+        all
+    }
+}
+
+fn rect(r: &Rectangle, size: Size) -> Rect {
+    let start = |at: i16| u32::try_from(at).unwrap_or(0);
+    let end = |at: i16, len: u16| u32::try_from(i32::from(at) + i32::from(len)).unwrap_or(0);
+    let (x, y) = (start(r.x), start(r.y));
+    let (right, bottom) = (end(r.x, r.width), end(r.y, r.height));
+    Rect::new(x, y, right.saturating_sub(x), bottom.saturating_sub(y)).intersect(&Rect::of(size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fetched_rectangles_are_clipped_and_none_is_lost() {
+        let size = Size::new(100, 80);
+        let outside = [
+            Rectangle { x: -10, y: -10, width: 15, height: 15 },
+            Rectangle { x: 90, y: 70, width: 500, height: 500 },
+            Rectangle { x: -10, y: 0, width: 5, height: 5 },
+        ];
+        let expected: Region =
+            [Rect::new(0, 0, 5, 5), Rect::new(90, 70, 10, 10)].into_iter().collect();
+        assert_eq!(region(&outside, size), expected);
+        assert!(region(&[], size).is_empty());
+        let many: Vec<Rectangle> =
+            (0..50).map(|n| Rectangle { x: n * 2, y: n % 7 * 3, width: 1, height: 2 }).collect();
+        assert_eq!(region(&many, size).area(), 100);
+    }
+}
