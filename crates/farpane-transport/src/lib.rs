@@ -1,1 +1,227 @@
 //! Ways for media, input and feedback to travel.
+//!
+//! A [`Transport`] owns its sockets and timers and is driven by one thread: wait, take events, send, again. Nothing in
+//! it blocks except [`Transport::wait`], which any other thread can end early by a [`Waker`].
+
+#![forbid(unsafe_code)]
+
+pub mod memory;
+mod waker;
+
+pub use waker::Waker;
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use farpane_media::{Bitrate, Time};
+use farpane_proto::PacketMeta;
+
+/// One viewer's connection, seen from the host.
+pub trait Transport: Send {
+    /// Sleeps until a socket is readable, an internal timer is due, the waker was rung or `until` has come, whichever
+    /// is first; then does what is due. Returns at once when events are waiting for [`Transport::poll_event`].
+    ///
+    /// # Errors
+    /// The session is over and cannot be saved. Trouble with a datagram, an address or the path is no error.
+    fn wait(&mut self, until: Time) -> Result<(), TransportError>;
+
+    /// What has happened, oldest first. To be asked until `None` after each [`Transport::wait`].
+    fn poll_event(&mut self) -> Option<Event>;
+
+    /// Sends one RTP payload. While the path is not up, the payload is dropped: a new path starts with a key frame.
+    ///
+    /// # Errors
+    /// The session is over and cannot be saved.
+    fn send_video(&mut self, payload: &[u8], meta: &PacketMeta) -> Result<(), TransportError>;
+
+    /// Sends one message on a data channel.
+    ///
+    /// # Errors
+    /// The message was not taken: the viewer has not opened the channel, or has not yet received what was sent before.
+    fn send(&mut self, channel: Channel, message: &[u8]) -> Result<(), SendError>;
+
+    /// Ends a running or the next [`Transport::wait`] from any thread.
+    fn waker(&self) -> Waker;
+
+    /// The path as it is now.
+    fn path(&self) -> PathStats;
+
+    /// What the sender would like to send. While `active`, the path's capacity is kept measured up to `desired`, for
+    /// which padding may be sent; otherwise the path is left alone until there is something to say.
+    fn set_rate(&mut self, active: bool, desired: Bitrate);
+
+    /// Takes a signalling message of the viewer; an offer is answered.
+    ///
+    /// # Errors
+    /// The message makes no sense or asks for what cannot be given; the session goes on as before.
+    fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError>;
+
+    /// Says goodbye to the viewer and gives up the sockets. Ends with [`Event::Closed`]; what is sent later is dropped.
+    fn close(&mut self);
+}
+
+/// The data channels of a session, by their labels. All are opened by the viewer, which thereby chooses reliability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Viewer to host, reliable and ordered: keys, buttons, wheel.
+    Input,
+    /// Viewer to host, unordered and unreliable: where the pointer is.
+    Pointer,
+    /// Host to viewer, reliable and ordered: the pointer's shape.
+    Cursor,
+    /// Both ways, reliable and ordered.
+    Control,
+    /// Host to viewer, unordered and unreliable: measurements.
+    Stats,
+}
+
+impl Channel {
+    pub const ALL: [Channel; 5] =
+        [Channel::Input, Channel::Pointer, Channel::Cursor, Channel::Control, Channel::Stats];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Channel::Input => "input",
+            Channel::Pointer => "pointer",
+            Channel::Cursor => "cursor",
+            Channel::Control => "control",
+            Channel::Stats => "stats",
+        }
+    }
+
+    pub fn from_label(label: &str) -> Option<Channel> {
+        Channel::ALL.into_iter().find(|channel| channel.label() == label)
+    }
+}
+
+/// The video codec that both sides agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Constrained baseline, packetization mode 1 (RFC 6184).
+    H264,
+}
+
+impl fmt::Display for Codec {
+    /// The encoding name that SDP uses.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::H264 => "H264",
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Media and messages can flow. Comes once.
+    Connected {
+        codec: Codec,
+        route: Route,
+    },
+    ChannelOpen(Channel),
+    ChannelClosed(Channel),
+    /// A message of the viewer.
+    Data(Channel, Vec<u8>),
+    /// The viewer cannot decode what follows without a new start. Not throttled here.
+    KeyFrameRequest,
+    /// What the path is believed to carry, when that has changed.
+    Estimate(Bitrate),
+    /// Nothing has come from the viewer for some seconds. It may come back by itself or by a new offer.
+    PathLost,
+    /// Followed, as after [`Event::Connected`], by the need for a key frame.
+    PathRestored,
+    /// The viewer said goodbye, or [`Transport::close`] has finished. The last event.
+    Closed,
+}
+
+/// A signalling message of the viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote<'a> {
+    /// A session description (RFC 8866) that restarts ICE.
+    Offer(&'a str),
+    /// A candidate attribute's value (RFC 8839, section 5.1); empty when there are no more.
+    Candidate(&'a str),
+}
+
+/// How packets get to the viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub relayed: bool,
+    pub ipv6: bool,
+}
+
+impl fmt::Display for Route {
+    /// For people, as in "direct, UDP, IPv4".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.relayed { "relayed" } else { "direct" };
+        write!(f, "{way}, UDP, IPv{}", if self.ipv6 { 6 } else { 4 })
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathState {
+    #[default]
+    Connecting,
+    Up,
+    Lost,
+    Closed,
+}
+
+/// A path's state and measurements.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PathStats {
+    pub state: PathState,
+    pub route: Option<Route>,
+    /// What the path is believed to carry.
+    pub estimate: Bitrate,
+    /// `None` until measured.
+    pub rtt: Option<Duration>,
+    /// Share of packets lost on the way to the viewer over the last seconds, 0 to 1.
+    pub loss: f32,
+    /// All that was sent over the last second, overheads included.
+    pub sent: Bitrate,
+    /// What of it was sent for a second time.
+    pub resent: Bitrate,
+    /// Sent since the start, overheads included.
+    pub bytes: u64,
+    /// Video packets that wait for their turn in the pacer.
+    pub queued_packets: usize,
+    pub queued_bytes: usize,
+    /// How long the oldest of them has waited.
+    pub queued_for: Duration,
+}
+
+/// The session is over and cannot be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    #[error("the operating system does not let this thread wait for the network: {0}")]
+    Wait(#[from] io::Error),
+    #[error("the session's protocols broke down: {0}")]
+    Protocol(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    #[error("the viewer has not opened this channel")]
+    NotOpen,
+    #[error("the channel is full; the viewer has not yet received what was sent before")]
+    Full,
+}
+
+/// A viewer's signalling message was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum NegotiationError {
+    #[error(
+        "the viewer offers no video codec that this host can send (H.264 with packetization mode 1)"
+    )]
+    NoCommonCodec,
+    #[error("the viewer's offer makes no sense: {0}")]
+    MalformedOffer(String),
+    #[error("the viewer's candidate makes no sense: {0}")]
+    MalformedCandidate(String),
+    #[error("no network interface of this host can be used: {0}")]
+    NoInterface(io::Error),
+    #[error("the session has ended")]
+    Ended,
+}
