@@ -1,17 +1,27 @@
-//! Sans-IO RTP: pooled packets, packetizers, rate control.
+//! Sans-IO RTP: pooled packets, packetizers and depacketizers, headers, rate control.
 //!
 //! Nothing here owns a clock, a socket or a thread: time comes in as [`farpane_media::Time`], bytes go into buffers of
-//! the caller, and state machines are driven by `handle_*` and asked by `poll_*`.
+//! the caller, and state machines are driven by `handle_*` and asked by `poll_*`. What parses bytes from outside is
+//! bounded in memory, never panics, and has a body in [`fuzzing`].
 
 #![forbid(unsafe_code)]
 
 pub mod packet;
 pub mod rate;
+pub mod rtp;
 
 /// From an access unit to RTP payloads, one codec a file.
 pub mod packetize {
     pub mod h264;
 }
+
+/// From RTP payloads back to access units, one codec a file.
+pub mod depacketize {
+    pub mod h264;
+}
+
+#[doc(hidden)]
+pub mod fuzzing;
 
 mod nal;
 

@@ -29,6 +29,10 @@ impl Packetizer {
         Packetizer { max_payload }
     }
 
+    pub fn max_payload(&self) -> usize {
+        self.max_payload
+    }
+
     /// The payloads of the access unit whose NAL units, without start codes, are the given ranges of `data`.
     ///
     /// Left out are empty NAL units, access unit delimiters and filler, which tell an RTP receiver nothing, and types
