@@ -1,0 +1,158 @@
+// The page from the code to the end: entering, waiting, connecting, live, and what comes after.
+import { loadAuth } from "./auth";
+import { type Code, parseCode } from "./code";
+import { EndReason } from "./gen/farpane_pb";
+import { canReceiveH264, PATH_PATIENCE_MS } from "./session";
+import { Meeting } from "./signal";
+import { showEntry, showLive, showOutcome, showProgress, ui } from "./ui";
+import { Viewer } from "./viewer";
+import {
+  endWords,
+  LOST_MEETING_POINT,
+  NO_H264,
+  NO_MEETING_POINT,
+  NO_PATH,
+  NO_WEBRTC,
+  PROTOCOL,
+  refusalWords,
+  type Words,
+} from "./words";
+
+/** Longer names of hosts are cut. */
+const MAX_HOST_NAME = 64;
+
+let meeting: Meeting | undefined;
+let viewer: Viewer | undefined;
+let countdown: ReturnType<typeof setInterval> | undefined;
+
+function enter(text: string): void {
+  const parsed = parseCode(text);
+  if ("problem" in parsed) showEntry(parsed.problem);
+  else connect(parsed.code);
+}
+
+function connect(code: Code): void {
+  if (typeof RTCPeerConnection === "undefined") return fail(NO_WEBRTC);
+  if (!canReceiveH264()) return fail(NO_H264);
+  showProgress("connecting", { title: "Connecting…", text: "Checking the code." });
+  const current = new Meeting(code, {
+    session(body) {
+      switch (body.case) {
+        case "waiting":
+          wait(body.value.seconds);
+          break;
+        case "admitted":
+          if (viewer !== undefined) return fail(PROTOCOL);
+          stopCountdown();
+          view(current, body.value);
+          break;
+        case "ended":
+          if (viewer === undefined) end(body.value.reason, body.value.detail);
+          else viewer.handle(body);
+          break;
+        default:
+          viewer?.handle(body);
+      }
+    },
+    refused(reason, attemptsLeft) {
+      // A session that runs no longer needs the meeting point, whatever that says.
+      if (viewer === undefined) fail(refusalWords(reason, attemptsLeft));
+    },
+    lost(opened) {
+      if (viewer === undefined) fail(opened ? LOST_MEETING_POINT : NO_MEETING_POINT);
+    },
+  });
+  meeting = current;
+}
+
+function view(through: Meeting, admitted: ConstructorParameters<typeof Viewer>[1]): void {
+  const hostName = admitted.hostName.slice(0, MAX_HOST_NAME);
+  showProgress("connecting", { title: "Connecting…", text: "Looking for the way to the other computer." });
+  viewer = new Viewer(through, admitted, {
+    live() {
+      stopCountdown();
+      showLive(hostName);
+    },
+    interrupted() {
+      count(PATH_PATIENCE_MS / 1000, (seconds) =>
+        showProgress(
+          "connecting",
+          { title: "Reconnecting…", text: `The network path is gone. Trying for ${seconds} more seconds.` },
+          true,
+        ),
+      );
+    },
+    ended: end,
+    failed: (why) => fail(why === "no path" ? NO_PATH : PROTOCOL),
+  });
+}
+
+function wait(seconds: number): void {
+  count(seconds, (left) =>
+    showProgress("waiting", {
+      title: "Waiting to be let in",
+      text: `The person at the other computer is being asked. ${left} seconds are left.`,
+    }),
+  );
+}
+
+function end(reason: EndReason, detail: string): void {
+  forget();
+  showOutcome("ended", endWords(reason, detail));
+}
+
+function fail(words: Words): void {
+  forget();
+  showOutcome("failed", words);
+}
+
+/** Closes what is open, without a word on the page. */
+function forget(): void {
+  stopCountdown();
+  viewer?.leave();
+  meeting?.close();
+  viewer = meeting = undefined;
+}
+
+function count(seconds: number, show: (left: number) => void): void {
+  stopCountdown();
+  const until = performance.now() + seconds * 1000;
+  const update = () => show(Math.max(0, Math.round((until - performance.now()) / 1000)));
+  countdown = setInterval(update, 1000);
+  update();
+}
+
+function stopCountdown(): void {
+  clearInterval(countdown);
+  countdown = undefined;
+}
+
+/** Takes the code out of the address bar, where it would be seen, and connects. */
+function enterFromAddress(): void {
+  const fragment = location.hash.slice(1);
+  if (fragment === "" || viewer !== undefined) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  forget();
+  ui.code.value = fragment;
+  enter(fragment);
+}
+
+ui.entry.addEventListener("submit", (event) => {
+  event.preventDefault();
+  enter(ui.code.value);
+});
+ui.code.addEventListener("focus", () => void loadAuth().catch(() => {}), { once: true });
+ui.cancel.addEventListener("click", () => {
+  if (viewer !== undefined) return end(EndReason.END_VIEWER_LEFT, "");
+  forget();
+  showEntry();
+});
+ui.again.addEventListener("click", () => showEntry());
+window.addEventListener("hashchange", enterFromAddress);
+window.addEventListener("pagehide", () => {
+  if (viewer !== undefined) end(EndReason.END_VIEWER_LEFT, "");
+  else forget();
+});
+
+showEntry();
+enterFromAddress();

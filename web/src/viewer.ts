@@ -1,0 +1,257 @@
+// The live picture: one admitted session with its input, cursor, clock and statistics around the video element.
+import { HostClock } from "./clock";
+import { Cursor } from "./cursor";
+import { onPicture, type Placement, place, type Size, toPosition } from "./fit";
+import { type Admitted, type ControlMessage, EndReason, type Hello, type PathReport } from "./gen/farpane_pb";
+import { Input } from "./input";
+import { sendKeyboard } from "./keyboard";
+import { Overlay } from "./overlay";
+import { sendPointer } from "./pointer";
+import { Session } from "./session";
+import type { Meeting } from "./signal";
+import { type BrowserCounts, FrameStats, readCounts } from "./stats";
+import { Toolbar } from "./toolbar";
+import { ui } from "./ui";
+
+export interface ViewerHandlers {
+  live(): void;
+  interrupted(): void;
+  ended(reason: EndReason, detail: string): void;
+  failed(why: "no path" | "bad answer"): void;
+}
+
+const TICK_MS = 1000;
+/** The overlay shows medians over this long. */
+const OVERLAY_US = 2_000_000;
+/** The first pings follow each other at once, so that the clock is good from the start. */
+const FIRST_PINGS = 5;
+
+export class Viewer {
+  readonly #session: Session;
+  readonly #input: Input;
+  readonly #cursor: Cursor;
+  readonly #clock = new HostClock();
+  readonly #frames = new FrameStats(this.#clock, OVERLAY_US);
+  readonly #overlay = new Overlay(ui.stats);
+  readonly #stop = new AbortController();
+  readonly #handlers: ViewerHandlers;
+  #placement: Placement = { left: 0, top: 0, width: 1, height: 1, scale: 1 };
+  #fill = false;
+  #shown = false;
+  #pongs = 0;
+  #framesSinceTick = 0;
+  #reported: BrowserCounts | undefined;
+  #drawn: { readonly counts: BrowserCounts; readonly us: number } | undefined;
+  #hello: Hello | undefined;
+  #path: PathReport | undefined;
+
+  constructor(meeting: Meeting, { viewOnly }: Admitted, handlers: ViewerHandlers) {
+    this.#handlers = handlers;
+    this.#cursor = new Cursor(ui.stage, ui.remoteCursor, viewOnly);
+    this.#session = new Session(meeting, ui.screen, {
+      picture: () => {
+        this.#shown = true;
+        handlers.live();
+        this.#layout();
+      },
+      ready: () => this.#startTicking(),
+      control: (message) => this.#control(message),
+      cursor: (message) => this.#cursor.handle(message),
+      stats: ({ frames, path }) => {
+        for (const frame of frames) this.#frames.sent(frame);
+        this.#path = path ?? this.#path;
+      },
+      interrupted: () => {
+        this.#input.releaseAll();
+        handlers.interrupted();
+      },
+      resumed: () => this.#shown && handlers.live(),
+      ended: (reason, detail) => this.#finish(() => handlers.ended(reason, detail)),
+      failed: (why) => this.#finish(() => handlers.failed(why)),
+    });
+    this.#input = new Input(this.#session);
+    this.#listen(viewOnly);
+  }
+
+  /** Takes a message that came sealed over the meeting point. */
+  handle(body: Parameters<Session["handle"]>[0]): void {
+    this.#session.handle(body);
+  }
+
+  leave(): void {
+    this.#input.releaseAll();
+    this.#session.leave();
+    this.#finish(() => {});
+  }
+
+  #listen(viewOnly: boolean): void {
+    const { signal } = this.#stop;
+    const toolbar = new Toolbar(
+      {
+        setFill: (fill) => {
+          this.#fill = fill;
+          this.#layout();
+        },
+        setStats: (open) => {
+          ui.stats.hidden = !open;
+          if (open) void this.#draw();
+        },
+        disconnect: () => this.#disconnect(),
+      },
+      signal,
+    );
+    const shortcuts = { KeyS: () => toolbar.toggleStats(), KeyM: () => toolbar.focus() };
+    sendKeyboard(ui.stage, this.#input, shortcuts, viewOnly, signal);
+    if (!viewOnly) {
+      const target = {
+        contains: (x: number, y: number) => this.#shown && onPicture(this.#placement, x, y),
+        position: (x: number, y: number) => toPosition(this.#placement, pictureSize(), x, y),
+      };
+      sendPointer(ui.stage, target, this.#input, () => this.#cursor.movedHere(), signal);
+    }
+    // Key-ups that happen elsewhere are never seen, so that leaving means letting go.
+    const release = () => this.#input.releaseAll();
+    ui.stage.addEventListener("blur", release, { signal });
+    window.addEventListener("blur", release, { signal });
+    document.addEventListener(
+      "visibilitychange",
+      () => {
+        if (document.hidden) release();
+        this.#session.sendControl({ case: "visibility", value: { hidden: document.hidden } });
+      },
+      { signal },
+    );
+    window.addEventListener("resize", () => this.#layout(), { signal });
+    ui.screen.addEventListener("resize", () => this.#layout(), { signal });
+    this.#watchFrames();
+  }
+
+  #disconnect(): void {
+    this.leave();
+    this.#handlers.ended(EndReason.END_VIEWER_LEFT, "");
+  }
+
+  #layout(): void {
+    const picture = pictureSize();
+    if (picture.width === 0 || picture.height === 0) return;
+    const window = { width: ui.stage.clientWidth, height: ui.stage.clientHeight };
+    this.#placement = place(picture, window, devicePixelRatio, this.#fill);
+    const { left, top, width, height, scale } = this.#placement;
+    const style = ui.screen.style;
+    style.width = `${width}px`;
+    style.height = `${height}px`;
+    style.transform = `translate(${left}px, ${top}px)`;
+    style.imageRendering = scale > 1 && Number.isInteger(scale) ? "pixelated" : "auto";
+    this.#cursor.placed(this.#placement, picture);
+  }
+
+  #control({ body }: ControlMessage): void {
+    switch (body.case) {
+      case "pong": {
+        const { viewerUs, hostUs } = body.value;
+        this.#clock.add(Number(viewerUs), Number(hostUs), nowUs());
+        if (++this.#pongs < FIRST_PINGS) this.#ping();
+        break;
+      }
+      case "hello":
+        this.#hello = body.value;
+        break;
+    }
+  }
+
+  #ping(): void {
+    this.#session.sendControl({ case: "ping", value: { viewerUs: BigInt(Math.round(nowUs())) } });
+  }
+
+  #startTicking(): void {
+    this.#ping();
+    if (document.hidden) this.#session.sendControl({ case: "visibility", value: { hidden: true } });
+    const timer = setInterval(() => {
+      this.#ping();
+      void this.#tick();
+    }, TICK_MS);
+    this.#stop.signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  /** Once a second: tells the host how its frames arrive, and draws the open overlay. Free while nothing changes. */
+  async #tick(): Promise<void> {
+    const frames = this.#framesSinceTick;
+    this.#framesSinceTick = 0;
+    if (frames > 0) await this.#report();
+    if (!ui.stats.hidden) await this.#draw();
+  }
+
+  async #report(): Promise<void> {
+    const counts = readCounts(await this.#session.getStats());
+    const before = this.#reported ?? counts;
+    this.#reported = counts;
+    const now = nowUs();
+    const summary = this.#frames.summary(now - TICK_MS * 1000, now);
+    this.#session.sendControl({
+      case: "report",
+      value: {
+        fpsX10: Math.round(summary.fps * 10),
+        delayUsP50: Math.round(summary.delayP50 ?? 0),
+        delayUsP95: Math.round(summary.delayP95 ?? 0),
+        decodeUs: Math.round(summary.decodeP50 ?? 0),
+        framesDropped: Math.max(counts.dropped - before.dropped, 0),
+        freezes: Math.max(counts.freezes - before.freezes, 0),
+      },
+    });
+  }
+
+  async #draw(): Promise<void> {
+    const counts = readCounts(await this.#session.getStats());
+    const now = nowUs();
+    const before = this.#drawn ?? { counts, us: now };
+    this.#drawn = { counts, us: now };
+    this.#overlay.draw({
+      summary: this.#frames.summary(now - OVERLAY_US, now),
+      counts,
+      before: before.counts,
+      seconds: Math.max((now - before.us) / 1e6, 1e-3),
+      hello: this.#hello,
+      path: this.#path,
+      picture: pictureSize(),
+    });
+  }
+
+  /** Follows the frames that are shown; the browser calls back only when there is one. */
+  #watchFrames(): void {
+    if (!ui.screen.requestVideoFrameCallback) return;
+    ui.screen.requestVideoFrameCallback((_, frame) => {
+      if (this.#stop.signal.aborted) return;
+      this.#framesSinceTick++;
+      if (frame.rtpTimestamp !== undefined && frame.receiveTime !== undefined) {
+        this.#frames.shown({
+          rtpTime: frame.rtpTimestamp,
+          receivedUs: frame.receiveTime * 1000,
+          decodeUs: (frame.processingDuration ?? 0) * 1e6,
+          presentedUs: frame.presentationTime * 1000,
+          displayedUs: frame.expectedDisplayTime * 1000,
+        });
+      }
+      this.#watchFrames();
+    });
+  }
+
+  #finish(tell: () => void): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    this.#cursor.stop();
+    ui.stats.hidden = true;
+    ui.showStats.setAttribute("aria-pressed", "false");
+    ui.fill.setAttribute("aria-pressed", "false");
+    ui.screen.srcObject = null;
+    if (document.fullscreenElement) void document.exitFullscreen();
+    tell();
+  }
+}
+
+function pictureSize(): Size {
+  return { width: ui.screen.videoWidth, height: ui.screen.videoHeight };
+}
+
+function nowUs(): number {
+  return performance.now() * 1000;
+}
