@@ -82,7 +82,9 @@ impl Stream {
         let sent: Vec<&[u8]> = nals
             .iter()
             .map(|range| &unit[range.clone()])
-            .filter(|nal| nal.first().is_some_and(|h| matches!(h & nal::TYPE, 1..=8 | 10 | 11 | 13..=23)))
+            .filter(|nal| {
+                nal.first().is_some_and(|h| matches!(h & nal::TYPE, 1..=8 | 10 | 11 | 13..=23))
+            })
             .collect();
         let payloads = packetizer.packetize(unit, nals);
         let mut left = payloads.clone().count();
@@ -94,14 +96,21 @@ impl Stream {
             let len = payload.write(&mut self.payload);
             assert_eq!(len, payload.len());
             self.header.marker = payload.last;
-            depacketizer.handle_packet(&self.header, &self.payload[..len]).expect("our own is well-formed");
+            depacketizer
+                .handle_packet(&self.header, &self.payload[..len])
+                .expect("our own is well-formed");
             self.header.sequence = self.header.sequence.wrapping_add(1);
             match depacketizer.poll_event() {
                 None => assert!(!payload.last),
                 Some(Event::Unit(got)) => {
                     assert!(payload.last);
                     assert_eq!(got.time, self.header.time);
-                    assert!(got.nals.iter().map(|range| &got.data[range.clone()]).eq(sent.iter().copied()));
+                    assert!(
+                        got.nals
+                            .iter()
+                            .map(|range| &got.data[range.clone()])
+                            .eq(sent.iter().copied())
+                    );
                 }
                 Some(lost) => panic!("{lost:?} without loss"),
             }

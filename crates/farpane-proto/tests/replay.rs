@@ -8,7 +8,8 @@ use farpane_proto::fuzzing;
 /// Runs `body` on each file for `target`, and returns how many there were.
 fn replay(target: &str, body: fn(&[u8])) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = [root.join("../../fuzz/corpus").join(target), root.join("tests/fixtures").join(target)];
+    let folders =
+        [root.join("../../fuzz/corpus").join(target), root.join("tests/fixtures").join(target)];
     let files = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
     files.map(|file| body(&fs::read(file.unwrap().path()).unwrap())).count()
 }

@@ -71,17 +71,20 @@ pub enum Event<'a> {
     },
 }
 
-/// Reassembles one stream.
+/// Reassembles one stream: one SSRC, whose sequence numbers never start over.
 ///
 /// After each [`Depacketizer::handle_packet`], ask [`Depacketizer::poll_event`] until it returns `None`; packets left
-/// undrained are lost once the window has moved past them. It has no clock: a caller that will wait no longer for a
+/// undrained are lost once the stream is two windows ahead. It has no clock: a caller that will wait no longer for a
 /// hole to be filled says so by [`Depacketizer::give_up`].
 #[derive(Debug)]
 pub struct Depacketizer {
-    /// Packets from `next` on, by sequence number modulo the length, a power of two.
-    window: Box<[Slot]>,
+    /// Packets from `next` on, by sequence number modulo the length, a power of two. It is twice the window, so that
+    /// what follows a hole is still there when the hole is given up.
+    slots: Box<[Slot]>,
     /// The sequence number to be assembled next; `None` before the first packet.
     next: Option<u16>,
+    /// The highest sequence number that has come.
+    newest: u16,
     /// How many slots are filled.
     held: usize,
     /// Something before `next` is missing, so that where the next unit starts is unknown.
@@ -106,15 +109,15 @@ impl Default for Depacketizer {
 }
 
 impl Depacketizer {
-    /// A packet is given up when one `window` numbers later comes; a unit has at most `max_unit` bytes with its start
+    /// A packet is given up when one `window` numbers later has come; a unit has at most `max_unit` bytes with its start
     /// codes.
     ///
     /// # Panics
     /// When `window` is not a power of two up to 4096.
     pub fn new(window: usize, max_unit: usize) -> Depacketizer {
         assert!(window.is_power_of_two() && window <= 4096, "a window of {window} packets");
-        let window = (0..window).map(|_| Slot::default()).collect();
-        Depacketizer { window, next: None, held: 0, gap: true, unit: Unit::new(max_unit) }
+        let slots = (0..2 * window).map(|_| Slot::default()).collect();
+        Depacketizer { slots, next: None, newest: 0, held: 0, gap: true, unit: Unit::new(max_unit) }
     }
 
     /// Takes a packet in; an empty payload is padding. An error says what was wrong with it; the state stays sound.
@@ -124,10 +127,9 @@ impl Depacketizer {
         if ahead >= 1 << 15 {
             return Err(Error::Late);
         }
-        let beyond = (usize::from(ahead) + 1).saturating_sub(self.window.len());
-        self.abandon(beyond);
+        self.abandon((usize::from(ahead) + 1).saturating_sub(self.slots.len()));
         let slot = self.slot(header.sequence);
-        let slot = &mut self.window[slot];
+        let slot = &mut self.slots[slot];
         if slot.filled {
             return Err(Error::Duplicate);
         }
@@ -140,6 +142,9 @@ impl Depacketizer {
             slot.payload.extend_from_slice(payload);
         }
         self.held += 1;
+        if self.held == 1 || header.sequence.wrapping_sub(self.newest) < 1 << 15 {
+            self.newest = header.sequence;
+        }
         valid
     }
 
@@ -148,9 +153,15 @@ impl Depacketizer {
         let outcome = loop {
             let next = self.next?;
             let slot = self.slot(next);
-            let slot = &mut self.window[slot];
+            let slot = &mut self.slots[slot];
             if !slot.filled {
-                return None;
+                if self.held == 0
+                    || usize::from(self.newest.wrapping_sub(next)) < self.slots.len() / 2
+                {
+                    return None;
+                }
+                self.abandon(1);
+                continue;
             }
             if slot.payload.is_empty() && !slot.malformed {
                 // Padding, which probes send: it only fills its place.
@@ -193,7 +204,7 @@ impl Depacketizer {
 
     /// Whether packets wait for one before them that has not come.
     pub fn is_waiting(&self) -> bool {
-        self.held > 0 && self.next.is_some_and(|next| !self.window[self.slot(next)].filled)
+        self.held > 0 && self.next.is_some_and(|next| !self.slots[self.slot(next)].filled)
     }
 
     /// Stops waiting for the packets missing before the first one held.
@@ -206,21 +217,21 @@ impl Depacketizer {
     /// Frees the slot of `next` and moves on.
     fn consume(&mut self, next: u16) {
         let slot = self.slot(next);
-        self.window[slot].filled = false;
+        self.slots[slot].filled = false;
         self.held -= 1;
         self.next = Some(next.wrapping_add(1));
     }
 
     fn slot(&self, sequence: u16) -> usize {
-        usize::from(sequence) & (self.window.len() - 1)
+        usize::from(sequence) & (self.slots.len() - 1)
     }
 
     /// Moves the window on by `count` sequence numbers, come or not.
     fn abandon(&mut self, count: usize) {
         let Some(next) = self.next.filter(|_| count > 0) else { return };
-        for step in 0..count.min(self.window.len()) {
+        for step in 0..count.min(self.slots.len()) {
             let slot = self.slot(next.wrapping_add(step as u16));
-            self.held -= usize::from(std::mem::take(&mut self.window[slot].filled));
+            self.held -= usize::from(std::mem::take(&mut self.slots[slot].filled));
         }
         self.next = Some(next.wrapping_add(count as u16));
         self.gap = true;
