@@ -107,6 +107,7 @@ impl Drop for Frame {
 /// A bounded set of frame buffers, owned by the thread that fills them.
 #[derive(Debug)]
 pub struct FramePool {
+    #[expect(clippy::vec_box, reason = "the boxes travel with the frames and are never made anew")]
     free: Vec<Box<FrameBody>>,
     returned: Receiver<Box<FrameBody>>,
     home: SyncSender<Box<FrameBody>>,

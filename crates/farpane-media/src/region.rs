@@ -5,6 +5,8 @@
 //! canonical, so two regions cover the same pixels exactly when they are equal. Every operation walks both inputs once
 //! and reuses a spare list held by the region, so that steady-state use does not allocate.
 
+use std::ops::Range;
+
 use crate::Size;
 
 /// A half-open rectangle of pixels: columns `x..x + w`, rows `y..y + h`.
@@ -152,6 +154,20 @@ impl Region {
         match self.rects.last() {
             Some(last) if rect.y <= last.bottom() => self.combine(&[rect], |a, b| a || b),
             _ => self.rects.push(rect),
+        }
+    }
+
+    /// Adds rows `y..y + h` of the columns `spans`, which are in order and do not touch, to a region that lies above
+    /// `y`: the way to build a region from top to bottom in linear time.
+    pub fn push_band(&mut self, y: u32, h: u32, spans: impl IntoIterator<Item = Range<u32>>) {
+        let last = self.rects.last().copied().unwrap_or_default();
+        debug_assert!(y >= last.bottom(), "bands are added from top to bottom");
+        let band_start = self.rects.partition_point(|r| r.y < last.y);
+        let pushed = self.rects.len();
+        self.rects.extend(spans.into_iter().map(|s| Rect::new(s.start, y, s.end - s.start, h)));
+        if same_spans(&self.rects[band_start..pushed], &self.rects[pushed..], y) {
+            self.rects.truncate(pushed);
+            self.rects[band_start..].iter_mut().for_each(|r| r.h += h);
         }
     }
 
@@ -356,8 +372,21 @@ mod tests {
     }
 
     #[test]
+    fn bands_merge_as_rectangles_do() {
+        let bands = [(0, 2, 0..4), (2, 1, 0..4), (3, 1, 1..4), (6, 1, 1..4)];
+        let mut pushed = Region::new();
+        bands.iter().for_each(|(y, h, span)| pushed.push_band(*y, *h, [span.clone(), 8..9]));
+        pushed.push_band(7, 3, []);
+        let rects = bands.iter().flat_map(|(y, h, span)| {
+            [Rect::new(span.start, *y, span.end - span.start, *h), Rect::new(8, *y, 1, *h)]
+        });
+        assert_eq!(pushed, rects.collect());
+    }
+
+    #[test]
     fn two_corners_do_not_become_a_bounding_box() {
-        let region: Region = [Rect::new(0, 0, 10, 10), Rect::new(90, 90, 10, 10)].into_iter().collect();
+        let region: Region =
+            [Rect::new(0, 0, 10, 10), Rect::new(90, 90, 10, 10)].into_iter().collect();
         assert_eq!(region.area(), 200);
         assert_eq!(region.bounds(), Rect::new(0, 0, 100, 100));
     }
