@@ -7,8 +7,10 @@
 
 pub mod memory;
 mod waker;
+pub mod webrtc;
 
 pub use waker::Waker;
+pub use webrtc::{WebRtc, WebRtcConfig};
 
 use std::fmt;
 use std::io;

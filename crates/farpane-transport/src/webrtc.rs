@@ -1,0 +1,517 @@
+//! WebRTC by str0m: the viewer's browser offers, this host answers and sends RTP that it packetized itself.
+//!
+//! Rules of str0m that this file keeps: every mutation is followed by taking out all output; time is advanced before
+//! anything is stamped; its timers are met to the microsecond, since its estimator reads delays off them.
+
+mod meter;
+mod offer;
+mod pacing;
+mod sockets;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use farpane_media::{Bitrate, Clock, Time};
+use farpane_proto::PacketMeta;
+use str0m::bwe::BweKind;
+use str0m::change::SdpOffer;
+use str0m::channel::ChannelId;
+use str0m::media::{MediaTime, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RtpWrite, SeqNo, Ssrc};
+use str0m::stats::PeerStats;
+use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc, RtcConfig};
+
+use crate::{
+    Channel, Codec, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError,
+    Transport, TransportError, Waker,
+};
+use meter::Meter;
+use pacing::Pacing;
+use sockets::Sockets;
+
+/// Datagrams read in one `wait`, so that a flood cannot keep the thread from its other work.
+const MAX_READS: usize = 128;
+/// Timer turns in one go: a large frame takes one for each packet.
+const MAX_TURNS: usize = 1_024;
+/// Trickled candidates of a session.
+const MAX_TRICKLED: usize = 64;
+/// A living viewer answers a connectivity check at least every 3 s.
+const SILENCE: Duration = Duration::from_secs(5);
+const STATS_INTERVAL: Duration = Duration::from_millis(500);
+/// What can be sent again: the packets of some large frames, as long as it makes sense to wait for them.
+const RESEND_PACKETS: usize = 2_048;
+const RESEND_AGE: Duration = Duration::from_secs(3);
+/// Bound of a viewer's message and of what waits for the viewer, in bytes.
+const MAX_MESSAGE: u32 = 64 * 1024;
+const MAX_BUFFERED: usize = 256 * 1024;
+
+#[derive(Clone, Copy, Debug)]
+pub struct WebRtcConfig {
+    /// What the path is believed to carry before anything has been measured.
+    pub initial_estimate: Bitrate,
+}
+
+impl Default for WebRtcConfig {
+    fn default() -> Self {
+        WebRtcConfig { initial_estimate: Bitrate::mbps(8) }
+    }
+}
+
+/// A session with one browser.
+pub struct WebRtc {
+    rtc: Rtc,
+    sockets: Sockets,
+    clock: Clock,
+    waker: Waker,
+    events: VecDeque<Event>,
+    /// When str0m wants to be called next.
+    due: Instant,
+    state: PathState,
+    route: Option<Route>,
+    /// Where media goes.
+    nominated: Option<(SocketAddr, SocketAddr)>,
+    last_heard: Time,
+    trickled: usize,
+    mid: Mid,
+    payload_type: Pt,
+    next_sequence: SeqNo,
+    resend_ssrc: Option<Ssrc>,
+    channels: Vec<(ChannelId, Channel)>,
+    pacing: Pacing,
+    estimate: Bitrate,
+    rtt: Option<Duration>,
+    loss: f32,
+    sent: Meter,
+    resent: Meter,
+    queue: Queue,
+}
+
+/// What waits in str0m's pacer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Queue {
+    packets: usize,
+    bytes: usize,
+    oldest: Option<Instant>,
+}
+
+impl WebRtc {
+    /// Answers a browser's offer: one video section that receives, and data channels. Connectivity checks start with
+    /// the first [`Transport::wait`].
+    ///
+    /// # Errors
+    /// The offer makes no sense or has no codec in common with this host, or the machine has no usable network.
+    pub fn answer(
+        offer_sdp: &str,
+        config: WebRtcConfig,
+        clock: Clock,
+    ) -> Result<(WebRtc, String), NegotiationError> {
+        let offer = offer::examine(offer_sdp)?;
+        let mid = Mid::from(offer.video.as_str());
+        let mut sockets = Sockets::new();
+        let addresses = sockets.open().map_err(NegotiationError::NoInterface)?;
+        let waker = Waker::new().map_err(NegotiationError::NoInterface)?;
+        let start = Instant::now();
+        let mut rtc = rtc_config(config).build(start);
+        add_candidates(&mut rtc, &addresses);
+        let answer = accept(&mut rtc, &offer.sdp)?;
+        let payload_type = h264(&rtc, mid).ok_or(NegotiationError::NoCommonCodec)?;
+        let mut api = rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None).ok_or(NegotiationError::NoCommonCodec)?;
+        stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
+        let resend_ssrc = stream.rtx();
+        let now = clock.time(start);
+        let session = WebRtc {
+            rtc,
+            sockets,
+            clock,
+            waker,
+            events: VecDeque::new(),
+            due: start,
+            state: PathState::Connecting,
+            route: None,
+            nominated: None,
+            last_heard: now,
+            trickled: 0,
+            mid,
+            payload_type,
+            next_sequence: SeqNo::from(1),
+            resend_ssrc,
+            channels: Vec::new(),
+            pacing: Pacing::new(),
+            estimate: config.initial_estimate,
+            rtt: None,
+            loss: 0.0,
+            sent: Meter::default(),
+            resent: Meter::default(),
+            queue: Queue::default(),
+        };
+        Ok((session, answer))
+    }
+
+    /// Lets str0m do all that is due, and takes out what comes of it.
+    fn run(&mut self) -> Result<(), TransportError> {
+        for _ in 0..MAX_TURNS {
+            let now = Instant::now();
+            self.rtc.handle_input(Input::Timeout(now)).map_err(protocol)?;
+            self.drain()?;
+            if self.due > Instant::now() {
+                break;
+            }
+        }
+        self.look_at_queue();
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), TransportError> {
+        loop {
+            match self.rtc.poll_output().map_err(protocol)? {
+                Output::Timeout(due) => {
+                    self.due = due;
+                    return Ok(());
+                }
+                Output::Transmit(transmit) => {
+                    self.count(transmit.source, transmit.destination, &transmit.contents);
+                    self.sockets.send(transmit.source, transmit.destination, &transmit.contents);
+                }
+                Output::Event(event) => self.take(event),
+            }
+        }
+    }
+
+    fn count(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let now = self.clock.now();
+        self.sent.add(now, bytes.len());
+        // First byte and SSRC as in RFC 7983, section 7, and RFC 3550, section 5.1; SRTP leaves the header readable.
+        let rtp = bytes.first().is_some_and(|first| (128..=191).contains(first));
+        if rtp
+            && bytes.get(8..12)
+                == self.resend_ssrc.map(|ssrc| ssrc.to_be_bytes()).as_ref().map(|b| &b[..])
+        {
+            self.resent.add(now, bytes.len());
+        }
+        // Connectivity checks try all ways; everything else takes the nominated one.
+        let check = bytes.first().is_some_and(|first| *first < 4);
+        if !check && self.nominated != Some((from, to)) {
+            self.nominated = Some((from, to));
+            self.route = Some(Route { relayed: false, ipv6: to.is_ipv6() });
+            self.pacing.handle_route(from.ip(), to.ip());
+            self.apply_pacing();
+        }
+    }
+
+    fn take(&mut self, event: RtcEvent) {
+        match event {
+            RtcEvent::Connected => {
+                self.state = PathState::Up;
+                self.last_heard = self.clock.now();
+                let route = self.route.unwrap_or(Route { relayed: false, ipv6: false });
+                self.events.push_back(Event::Connected { codec: Codec::H264, route });
+            }
+            RtcEvent::ChannelOpen(id, label) => match Channel::from_label(&label) {
+                Some(channel) if self.channels.iter().all(|(_, open)| *open != channel) => {
+                    self.channels.push((id, channel));
+                    self.events.push_back(Event::ChannelOpen(channel));
+                }
+                _ => tracing::debug!(label, "the viewer opened a channel that nobody reads"),
+            },
+            RtcEvent::ChannelClose(id) => {
+                if let Some(at) = self.channels.iter().position(|(open, _)| *open == id) {
+                    let (_, channel) = self.channels.swap_remove(at);
+                    self.events.push_back(Event::ChannelClosed(channel));
+                }
+            }
+            RtcEvent::ChannelData(data) => {
+                if let Some((_, channel)) = self.channels.iter().find(|(open, _)| *open == data.id)
+                {
+                    self.events.push_back(Event::Data(*channel, data.data));
+                }
+            }
+            RtcEvent::KeyframeRequest(_) => self.events.push_back(Event::KeyFrameRequest),
+            RtcEvent::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                let estimate = Bitrate::bps(estimate.as_u64());
+                if estimate != self.estimate {
+                    self.estimate = estimate;
+                    self.events.push_back(Event::Estimate(estimate));
+                }
+            }
+            RtcEvent::PeerStats(stats) => self.take_stats(&stats),
+            RtcEvent::Closed => self.end(),
+            _ => {}
+        }
+    }
+
+    fn take_stats(&mut self, stats: &PeerStats) {
+        let pair = stats.selected_candidate_pair.as_ref();
+        self.rtt = pair.and_then(|pair| pair.current_round_trip_time).or(self.rtt);
+        self.loss = stats.egress_loss_fraction.unwrap_or_default();
+        self.pacing.handle_loss(self.clock.now(), self.loss);
+        self.apply_pacing();
+    }
+
+    fn apply_pacing(&mut self) {
+        if let Some(unpaced) = self.pacing.poll()
+            && let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None)
+        {
+            tracing::debug!(unpaced, "pacing");
+            stream.set_unpaced(unpaced);
+        }
+    }
+
+    fn look_at_queue(&mut self) {
+        let mut api = self.rtc.direct_api();
+        let info = api.stream_tx_by_mid(self.mid, None).and_then(|stream| {
+            let info = stream.queue_info()?;
+            Some(Queue {
+                packets: info.packet_count(),
+                bytes: info.byte_size(),
+                oldest: info.first_unsent(),
+            })
+        });
+        self.queue = info.unwrap_or_default();
+    }
+
+    fn receive(&mut self) -> Result<(), TransportError> {
+        for _ in 0..MAX_READS {
+            let Some(datagram) = self.sockets.recv() else {
+                break;
+            };
+            let now = Instant::now();
+            let parsed =
+                Receive::new(Protocol::Udp, datagram.source, datagram.destination, datagram.bytes);
+            let Ok(input) = parsed.map(|receive| Input::Receive(now, receive)) else {
+                continue;
+            };
+            if !self.rtc.accepts(&input) {
+                continue;
+            }
+            // Unauthenticated as it is, a bad datagram must not end the session; str0m says itself when it is dead.
+            let handled = self.rtc.handle_input(input);
+            self.drain()?;
+            match handled {
+                Ok(()) => self.heard(),
+                Err(error) if self.rtc.is_alive() => tracing::debug!(%error, "datagram dropped"),
+                Err(error) => return Err(protocol(error)),
+            }
+            self.sockets.rotate();
+        }
+        Ok(())
+    }
+
+    fn heard(&mut self) {
+        self.last_heard = self.clock.now();
+        if self.state == PathState::Lost {
+            self.state = PathState::Up;
+            self.events.push_back(Event::PathRestored);
+        }
+    }
+
+    fn listen_for_silence(&mut self) {
+        if self.state == PathState::Up && self.clock.now().since(self.last_heard) >= SILENCE {
+            self.state = PathState::Lost;
+            self.events.push_back(Event::PathLost);
+        }
+    }
+
+    fn end(&mut self) {
+        if self.state != PathState::Closed {
+            self.state = PathState::Closed;
+            self.channels.clear();
+            self.events.push_back(Event::Closed);
+        }
+    }
+
+    fn wake_up_at(&self, until: Time) -> Time {
+        let silent =
+            if self.state == PathState::Up { self.last_heard + SILENCE } else { Time::NEVER };
+        let due = if self.rtc.is_alive() { self.clock.time(self.due) } else { Time::NEVER };
+        until.min(due).min(silent)
+    }
+}
+
+impl Transport for WebRtc {
+    fn wait(&mut self, until: Time) -> Result<(), TransportError> {
+        self.run()?;
+        if self.events.is_empty() {
+            let wake_up = self.wake_up_at(until);
+            let timeout = (wake_up != Time::NEVER).then(|| wake_up.since(self.clock.now()));
+            self.sockets.sleep(&self.waker, timeout)?;
+        }
+        self.waker.answer();
+        self.receive()?;
+        self.run()?;
+        self.listen_for_silence();
+        if self.state == PathState::Closed && !self.rtc.is_alive() {
+            self.sockets.close();
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn send_video(&mut self, payload: &[u8], meta: &PacketMeta) -> Result<(), TransportError> {
+        if self.state != PathState::Up {
+            return Ok(());
+        }
+        let captured = self.clock.instant(meta.capture).unwrap_or_else(Instant::now);
+        let abs_capture_time = meta.first_of_frame.then(|| AbsCaptureTime {
+            capture_time: UNIX_EPOCH + self.clock.unix(meta.capture),
+            clock_offset: None,
+        });
+        let extensions = ExtensionValues {
+            // Show each frame as soon as it is decoded.
+            play_delay_min: Some(MediaTime::ZERO),
+            play_delay_max: Some(MediaTime::ZERO),
+            abs_capture_time,
+            ..ExtensionValues::default()
+        };
+        let sequence = self.next_sequence.inc();
+        let packet = RtpWrite::new(self.payload_type, sequence, meta.rtp_time, captured, payload)
+            .marker(meta.marker)
+            .ext_vals(extensions)
+            .nackable(true);
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None) {
+            stream.write_rtp(packet);
+        }
+        self.run()
+    }
+
+    fn send(&mut self, channel: Channel, message: &[u8]) -> Result<(), SendError> {
+        let open = self.channels.iter().find(|(_, open)| *open == channel);
+        let Some(mut writer) = open.and_then(|(id, _)| self.rtc.channel(*id)) else {
+            return Err(SendError::NotOpen);
+        };
+        // What leads to a failure here ends the session, and the next `wait` says so.
+        let taken = writer.write(true, message).map_err(|_| SendError::NotOpen)?;
+        let _ = self.run();
+        if taken { Ok(()) } else { Err(SendError::Full) }
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    fn path(&self) -> PathStats {
+        let now = self.clock.now();
+        PathStats {
+            state: self.state,
+            route: self.route,
+            estimate: self.estimate,
+            rtt: self.rtt,
+            loss: self.loss,
+            sent: self.sent.rate(now),
+            resent: self.resent.rate(now),
+            bytes: self.sent.total,
+            queued_packets: self.queue.packets,
+            queued_bytes: self.queue.bytes,
+            queued_for: self
+                .queue
+                .oldest
+                .map_or(Duration::ZERO, |oldest| now.since(self.clock.time(oldest))),
+        }
+    }
+
+    fn set_rate(&mut self, active: bool, desired: Bitrate) {
+        let desired = if active { desired } else { Bitrate::ZERO };
+        self.rtc
+            .bwe()
+            .set_bitrate(str0m::bwe::Bitrate::ZERO, str0m::bwe::Bitrate::bps(desired.as_bps()));
+        // A failure ends the session, and the next `wait` says so.
+        let _ = self.run();
+    }
+
+    fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError> {
+        if self.state == PathState::Closed {
+            return Err(NegotiationError::Ended);
+        }
+        let answer = match signal {
+            Remote::Offer(sdp) => {
+                let offer = offer::examine(sdp)?;
+                if Mid::from(offer.video.as_str()) != self.mid {
+                    return Err(NegotiationError::MalformedOffer(
+                        "its video section is another".to_owned(),
+                    ));
+                }
+                // The machine may have moved to another network; without a new address the old ones still do.
+                let addresses = self.sockets.open().unwrap_or_default();
+                add_candidates(&mut self.rtc, &addresses);
+                Some(accept(&mut self.rtc, &offer.sdp)?)
+            }
+            Remote::Candidate("") => None,
+            Remote::Candidate(value) => {
+                if let Some(candidate) = offer::candidate(value)?
+                    && self.trickled < MAX_TRICKLED
+                {
+                    self.trickled += 1;
+                    self.rtc.add_remote_candidate(candidate);
+                }
+                None
+            }
+        };
+        // A failure ends the session, and the next `wait` says so.
+        let _ = self.run();
+        Ok(answer)
+    }
+
+    fn close(&mut self) {
+        if self.state != PathState::Closed {
+            // Best effort: the viewer notices silence as well.
+            let _ = self.rtc.close();
+            let _ = self.run();
+            self.rtc.disconnect();
+            self.end();
+        }
+        self.sockets.close();
+    }
+}
+
+fn rtc_config(config: WebRtcConfig) -> RtcConfig {
+    let mut rtc = Rtc::builder()
+        .clear_codecs()
+        .clear_extension_map()
+        .set_extension(1, Extension::TransportSequenceNumber)
+        .set_extension(2, Extension::AbsoluteSendTime)
+        .set_extension(3, Extension::RtpMid)
+        .set_extension(4, Extension::PlayoutDelay)
+        .set_extension(5, Extension::AbsoluteCaptureTime)
+        .enable_bwe(Some(str0m::bwe::Bitrate::bps(config.initial_estimate.as_bps())))
+        .set_stats_interval(Some(STATS_INTERVAL))
+        .set_sctp_max_message_size(MAX_MESSAGE)
+        .set_sctp_max_buffered_amount(MAX_BUFFERED)
+        .set_rtp_mode(true);
+    // Constrained baseline first; some viewers list only baseline, of which it is a part.
+    rtc.codec_config().add_h264(108.into(), Some(109.into()), true, 0x42e01f);
+    rtc.codec_config().add_h264(127.into(), Some(121.into()), true, 0x42001f);
+    rtc
+}
+
+fn add_candidates(rtc: &mut Rtc, addresses: &[SocketAddr]) {
+    for address in addresses {
+        match Candidate::host(*address, "udp") {
+            Ok(candidate) => _ = rtc.add_local_candidate(candidate),
+            Err(error) => tracing::debug!(%error, %address, "address not offered"),
+        }
+    }
+}
+
+fn accept(rtc: &mut Rtc, sdp: &str) -> Result<String, NegotiationError> {
+    let malformed =
+        |error: &dyn std::fmt::Display| NegotiationError::MalformedOffer(error.to_string());
+    let offer = SdpOffer::from_sdp_string(sdp).map_err(|error| malformed(&error))?;
+    let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| malformed(&error))?;
+    Ok(answer.to_sdp_string())
+}
+
+/// The payload type of H.264 that the viewer likes best of those that can be sent.
+fn h264(rtc: &Rtc, mid: Mid) -> Option<Pt> {
+    let media = rtc.media(mid).filter(|media| media.direction().is_sending())?;
+    let common = |pt: &&Pt| rtc.codec_config().params().iter().any(|params| params.pt() == **pt);
+    media.remote_pts().iter().find(common).copied()
+}
+
+fn protocol(error: str0m::RtcError) -> TransportError {
+    TransportError::Protocol(Box::new(error))
+}
