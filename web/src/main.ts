@@ -55,8 +55,8 @@ function connect(code: Code): void {
       }
     },
     refused(reason, attemptsLeft) {
-      // A session that runs no longer needs the meeting point, whatever that says.
-      if (viewer === undefined) fail(refusalWords(reason, attemptsLeft));
+      // A session that has come about no longer needs the meeting point, whatever that says.
+      if (!viewer?.live) fail(refusalWords(reason, attemptsLeft));
     },
     lost(opened) {
       if (viewer === undefined) fail(opened ? LOST_MEETING_POINT : NO_MEETING_POINT);

@@ -82,6 +82,9 @@ export class Meeting {
         return this.#refuse(body.value.reason, body.value.attemptsLeft);
       case "sealed":
         return this.#openSealed(body.value);
+      case undefined:
+        // Something that a later version says.
+        return;
       default:
         return this.#broken();
     }

@@ -73,6 +73,11 @@ export class Viewer {
     this.#listen(viewOnly);
   }
 
+  /** Whether a picture has been shown. */
+  get live(): boolean {
+    return this.#shown;
+  }
+
   /** Takes a message that came sealed over the meeting point. */
   handle(body: Parameters<Session["handle"]>[0]): void {
     this.#session.handle(body);
