@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod null;
+mod openh264;
 
 use std::fmt;
 use std::ops::Range;
@@ -60,7 +61,7 @@ pub struct Request {
     pub key_frame: bool,
     /// The target from now on, as the network allows.
     pub bitrate: Bitrate,
-    /// Capture time of the picture. Rate control counts by it, so it must not go backwards.
+    /// The moment of the call. Rate control counts by it, so it must not go backwards.
     pub now: Time,
 }
 
@@ -81,8 +82,8 @@ pub struct AccessUnit<'a> {
     /// Where in `data` its units are: H.264 NAL units without start codes, AV1 OBUs.
     pub units: &'a [Range<usize>],
     pub key_frame: bool,
-    /// The mean quantizer, on the codec's own scale (H.264: 0 to 51), where it is known. While it is high, a still
-    /// picture gains from being coded again.
+    /// The quantizer of the coarsest part of the picture as the viewer now has it, on the codec's own scale (H.264: 0 to
+    /// 51), where it is known. While it is above 18, a still picture gains from being coded again.
     pub quantizer: Option<u8>,
 }
 
@@ -111,7 +112,7 @@ pub trait Encoder: Send {
 /// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty).
 pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
     match codec {
-        Codec::H264 => Err(EncodeError::Library { codec, call: "WelsCreateSVCEncoder", code: -1 }),
+        Codec::H264 => Ok(Box::new(openh264::OpenH264::new(config)?)),
         Codec::Null => Ok(Box::new(null::NullEncoder::new(config)?)),
     }
 }
