@@ -73,7 +73,10 @@ impl<S: Show> Capturer for Stage<S> {
             if let Some(event) = self.cursor.pop_front() {
                 return Ok(Captured::Cursor(event));
             }
-            self.step_when_due(now)?;
+            // A picture is taken before the next is drawn, so that what is seen does not depend on timing.
+            if !self.canvas.is_damaged() {
+                self.step_when_due(now)?;
+            }
             let mut wake = deadline.min(self.next_step);
             if self.canvas.is_damaged() {
                 if let Some(frame) = self.canvas.frame(&self.clock) {

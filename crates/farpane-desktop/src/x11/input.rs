@@ -10,6 +10,7 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
 
 use super::SharedSize;
 use crate::{Button, Input, InputError, pixel_at};
@@ -101,6 +102,8 @@ impl Input for X11Input {
             let _ = self.fake(BUTTON_RELEASE_EVENT, number, 0, 0);
         }
         self.rest = (0.0, 0.0);
+        // Awaited, since a socket that is closed with something unread makes the server drop what it has not read.
+        let _ = self.conn.sync();
         let _ = self.flush();
     }
 

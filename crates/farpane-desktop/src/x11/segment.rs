@@ -35,10 +35,6 @@ impl Segment {
         Ok(Segment { fd, start, len })
     }
 
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     /// The file, to be passed to the server.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
