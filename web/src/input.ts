@@ -12,6 +12,7 @@ export class Input {
   readonly #session: Pick<Session, "sendInput" | "sendPointer">;
   readonly #keys = new Set<number>();
   readonly #buttons = new Set<ButtonName>();
+  #paused = false;
   #seq = 0;
   #movedAt = Number.NEGATIVE_INFINITY;
   #waiting: Position | undefined;
@@ -22,7 +23,7 @@ export class Input {
   }
 
   key(usage: number, down: boolean): void {
-    if (this.#keys.has(usage) === down) return;
+    if (this.#paused || this.#keys.has(usage) === down) return;
     if (down) this.#keys.add(usage);
     else this.#keys.delete(usage);
     this.#session.sendInput({ case: "key", value: { usage, down } });
@@ -33,7 +34,7 @@ export class Input {
   }
 
   button(button: ButtonName, down: boolean, at: Position): void {
-    if (this.#buttons.has(button) === down) return;
+    if (this.#paused || this.#buttons.has(button) === down) return;
     if (down) this.#buttons.add(button);
     else this.#buttons.delete(button);
     this.#settle();
@@ -41,12 +42,14 @@ export class Input {
   }
 
   wheel(dx: number, dy: number, at: Position): void {
+    if (this.#paused) return;
     this.#settle();
     this.#session.sendInput({ case: "wheel", value: { dx, dy, at, pointerSeq: this.#seq } });
   }
 
   /** Sends a position now, or the newest one as soon as the pace allows. */
   move(at: Position): void {
+    if (this.#paused) return;
     this.#waiting = at;
     if (this.#timer !== undefined) return;
     const rest = this.#movedAt + MOVE_INTERVAL_MS - performance.now();
@@ -60,6 +63,16 @@ export class Input {
     this.#keys.clear();
     this.#buttons.clear();
     this.#session.sendInput({ case: "releaseAll", value: {} });
+  }
+
+  /** Lets go of everything, and takes no more: what is typed blind must not arrive minutes later. */
+  pause(): void {
+    this.releaseAll();
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
   }
 
   #flush(): void {

@@ -3,6 +3,7 @@ import type { Input } from "./input";
 import { isModifier, USAGES } from "./keys";
 
 const IS_MAC = /^(Mac|iP)/.test(navigator.platform);
+const IS_WINDOWS = /^Win/.test(navigator.platform);
 
 /** What this page keeps for itself: Ctrl+Alt+Shift with one of these. */
 export type Shortcuts = Readonly<Record<string, () => void>>;
@@ -36,7 +37,7 @@ export function sendKeyboard(
       if (event.repeat) return;
       if (!isModifier(event.code)) dropStaleModifiers(event);
       // Windows reports AltGr as Ctrl+Alt; the host's layout wants AltGr alone.
-      if (event.code === "AltRight" && event.key === "AltGraph") set("ControlLeft", false);
+      if (IS_WINDOWS && event.code === "AltRight" && event.key === "AltGraph") set("ControlLeft", false);
       set(event.code, true);
       // macOS swallows the key-up of what is pressed with Command, and tells Caps Lock's state, not its presses.
       const noKeyUp = event.code === "CapsLock" || (event.metaKey && !isModifier(event.code));

@@ -44,6 +44,8 @@ function connect(code: Code): void {
         case "admitted":
           if (viewer !== undefined) return fail(PROTOCOL);
           stopCountdown();
+          // Used up.
+          ui.code.value = "";
           view(current, body.value);
           break;
         case "ended":
@@ -77,7 +79,7 @@ function view(through: Meeting, admitted: ConstructorParameters<typeof Viewer>[1
       count(PATH_PATIENCE_MS / 1000, (seconds) =>
         showProgress(
           "connecting",
-          { title: "Reconnecting…", text: `The network path is gone. Trying for ${seconds} more seconds.` },
+          { title: "Reconnecting…", text: `The network path is gone. Time left: ${seconds} s.` },
           true,
         ),
       );
@@ -91,7 +93,7 @@ function wait(seconds: number): void {
   count(seconds, (left) =>
     showProgress("waiting", {
       title: "Waiting to be let in",
-      text: `The person at the other computer is being asked. ${left} seconds are left.`,
+      text: `The person at the other computer is being asked. Time left: ${left} s.`,
     }),
   );
 }

@@ -48,6 +48,8 @@ export const PATH_PATIENCE_MS = 30_000;
 /** A new set of candidates is tried this often while the path is lost. */
 const RESTART_MS = 5_000;
 
+/** How long a host that has closed is given to say why. */
+const LAST_WORDS_MS = 500;
 /** Time for the last message to leave before its connection is torn down. */
 const FAREWELL_MS = 100;
 
@@ -87,8 +89,7 @@ export class Session {
       handlers.stats(message),
     );
     this.#control.onopen = () => handlers.ready();
-    // The host ends with a message; a channel that closes without one means that the host is gone.
-    this.#control.onclose = () => this.#end(EndReason.END_UNSPECIFIED, "");
+    this.#control.onclose = () => this.#closed();
 
     this.#peer.onicecandidate = ({ candidate }) =>
       meeting.send({ case: "candidate", value: { candidate: candidate?.candidate ?? "" } });
@@ -238,12 +239,17 @@ export class Session {
   #connectionChanged(): void {
     const iceLost = ["failed", "disconnected"].includes(this.#peer.iceConnectionState);
     if (this.#peer.connectionState === "connected") this.#secured = true;
-    else if (this.#peer.connectionState === "closed") this.#end(EndReason.END_UNSPECIFIED, "");
+    else if (this.#peer.connectionState === "closed") this.#closed();
     else if (this.#peer.connectionState === "failed" && !iceLost) this.#fail("bad answer");
   }
 
   #ended({ reason, detail }: Ended): void {
     this.#end(reason, detail);
+  }
+
+  /** The host has closed; its last words may still be on their way through the meeting point. */
+  #closed(): void {
+    window.setTimeout(() => this.#end(EndReason.END_UNSPECIFIED, ""), LAST_WORDS_MS);
   }
 
   #end(reason: EndReason, detail: string): void {

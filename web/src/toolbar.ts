@@ -19,8 +19,11 @@ export class Toolbar {
     const on = (target: EventTarget, name: string, take: (event: Event) => void) =>
       target.addEventListener(name, take, { signal });
 
-    on(ui.toolbar, "pointerenter", () => this.#open());
-    on(ui.toolbar, "pointerleave", () => this.#closeSoon());
+    // A finger neither hovers nor leaves: it taps the handle, and later the picture.
+    const mouse = (event: Event) => event instanceof PointerEvent && event.pointerType !== "touch";
+    on(ui.toolbar, "pointerenter", (event) => mouse(event) && this.#open());
+    on(ui.toolbar, "pointerleave", (event) => mouse(event) && this.#closeSoon());
+    on(ui.stage, "pointerdown", () => this.#closeSoon());
     on(ui.toolbar, "focusin", () => this.#open());
     on(ui.toolbar, "focusout", () => this.#closeSoon());
     on(ui.handle, "click", () => this.#open());
@@ -29,6 +32,10 @@ export class Toolbar {
     });
     on(ui.fill, "click", () => this.#toggle(ui.fill, (pressed) => actions.setFill(pressed)));
     on(ui.showStats, "click", () => this.toggleStats());
+    // Whoever clicked wants the keyboard back at the picture; whoever tabbed here stays.
+    on(ui.tools, "click", (event) => {
+      if (event instanceof MouseEvent && event.detail > 0) ui.stage.focus({ preventScroll: true });
+    });
     on(ui.disconnect, "click", () => actions.disconnect());
     on(ui.fullscreen, "click", () => void toggleFullScreen().then(() => this.#leave()));
     on(document, "fullscreenchange", () =>

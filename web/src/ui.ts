@@ -20,6 +20,7 @@ export const ui = {
   disconnect: find("disconnect", HTMLButtonElement),
   toolbar: find("toolbar", HTMLElement),
   handle: find("handle", HTMLButtonElement),
+  tools: find("tools", HTMLElement),
 };
 
 const parts = {

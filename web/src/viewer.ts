@@ -23,6 +23,8 @@ export interface ViewerHandlers {
 const TICK_MS = 1000;
 /** The overlay shows medians over this long. */
 const OVERLAY_US = 2_000_000;
+/** So many in a row without a frame, although the host sends, and the decoder is stuck. */
+const STALLED_TICKS = 2;
 /** The first pings follow each other at once, so that the clock is good from the start. */
 const FIRST_PINGS = 5;
 
@@ -40,6 +42,8 @@ export class Viewer {
   #shown = false;
   #pongs = 0;
   #framesSinceTick = 0;
+  #sentSinceTick = 0;
+  #stalledTicks = 0;
   #reported: BrowserCounts | undefined;
   #drawn: { readonly counts: BrowserCounts; readonly us: number } | undefined;
   #hello: Hello | undefined;
@@ -59,13 +63,19 @@ export class Viewer {
       cursor: (message) => this.#cursor.handle(message),
       stats: ({ frames, path }) => {
         for (const frame of frames) this.#frames.sent(frame);
+        this.#sentSinceTick += frames.length;
         this.#path = path ?? this.#path;
       },
       interrupted: () => {
-        this.#input.releaseAll();
+        this.#input.pause();
         handlers.interrupted();
       },
-      resumed: () => this.#shown && handlers.live(),
+      resumed: () => {
+        this.#input.resume();
+        // What was lost with the path is not sent again by itself.
+        this.#session.sendControl({ case: "refresh", value: {} });
+        if (this.#shown) handlers.live();
+      },
       ended: (reason, detail) => this.#finish(() => handlers.ended(reason, detail)),
       failed: (why) => this.#finish(() => handlers.failed(why)),
     });
@@ -182,8 +192,19 @@ export class Viewer {
   async #tick(): Promise<void> {
     const frames = this.#framesSinceTick;
     this.#framesSinceTick = 0;
+    this.#helpDecoder(frames);
     if (frames > 0) await this.#report();
     if (!ui.stats.hidden) await this.#draw();
+  }
+
+  /** Asks for a key frame when the host sends and nothing is shown. A hidden page shows nothing anyway. */
+  #helpDecoder(shown: number): void {
+    const stalled = shown === 0 && this.#sentSinceTick > 0 && !document.hidden;
+    this.#sentSinceTick = 0;
+    this.#stalledTicks = stalled ? this.#stalledTicks + 1 : 0;
+    if (this.#stalledTicks < STALLED_TICKS) return;
+    this.#stalledTicks = 0;
+    this.#session.sendControl({ case: "refresh", value: {} });
   }
 
   async #report(): Promise<void> {

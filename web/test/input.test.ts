@@ -70,4 +70,17 @@ describe("keys and buttons", () => {
     input.key(4, true);
     expect(sent.slice(2)).toEqual([{ releaseAll: {} }, { key: { usage: 4, down: true } }]);
   });
+
+  it("go nowhere while nobody sees what they do", () => {
+    const { sent, input } = recorder();
+    input.key(4, true);
+    input.pause();
+    input.key(5, true);
+    input.button(ButtonName.BUTTON_LEFT, true, A);
+    input.wheel(0, 1, A);
+    input.move(B);
+    input.resume();
+    input.key(5, false);
+    expect(sent.slice(1)).toEqual([{ releaseAll: {} }]);
+  });
 });
