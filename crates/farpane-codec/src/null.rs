@@ -53,7 +53,7 @@ pub(crate) struct NullEncoder {
     /// Of the pictures since the last access unit; `seq` 0 before the first picture.
     pending: Description,
     data: Vec<u8>,
-    units: [Range<usize>; 1],
+    unit: Range<usize>,
 }
 
 impl NullEncoder {
@@ -63,7 +63,7 @@ impl NullEncoder {
             return Err(EncodeError::UnsupportedSize { codec: Codec::Null, size, limit: LIMIT });
         }
         let pending = Description { key_frame: true, seq: 0, damage: Region::new() };
-        Ok(NullEncoder { size, pending, data: Vec::new(), units: [0..0] })
+        Ok(NullEncoder { size, pending, data: Vec::new(), unit: 0..0 })
     }
 }
 
@@ -93,10 +93,10 @@ impl Encoder for NullEncoder {
         self.pending.write(&mut self.data);
         let key_frame = std::mem::take(&mut self.pending.key_frame);
         self.pending.damage.clear();
-        self.units = [0..self.data.len()];
+        self.unit = 0..self.data.len();
         Ok(Output::AccessUnit(AccessUnit {
             data: &self.data,
-            units: &self.units,
+            units: std::slice::from_ref(&self.unit),
             key_frame,
             quantizer: None,
         }))
@@ -122,7 +122,7 @@ mod tests {
         };
         let description = Description::parse(unit.data).unwrap();
         assert_eq!(unit.key_frame, description.key_frame);
-        assert_eq!(unit.units, [0..unit.data.len()]);
+        assert_eq!(unit.units, std::slice::from_ref(&(0..unit.data.len())));
         description
     }
 

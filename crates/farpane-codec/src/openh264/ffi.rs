@@ -110,6 +110,7 @@ impl Library {
         params.iNumRefFrame = 1;
         params.eSpsPpsIdStrategy = CONSTANT_ID;
         params.iEntropyCodingModeFlag = 0;
+        params.iLoopFilterDisableIdc = 1;
         params.bEnableFrameSkip = false;
         params.bEnableLongTermReference = false;
         params.bEnableDenoise = false;
@@ -150,14 +151,10 @@ impl Library {
         check("SetOption", unsafe { set(self.encoder.as_ptr(), option, (&raw mut *value).cast()) })
     }
 
-    /// Sets the quantizer of the pictures to come and whether they are smoothed at block edges. The library takes this
-    /// as a small change and keeps its references.
-    pub(super) fn set_quantizer(&mut self, quantizer: u8, smooth: bool) -> Result<(), Failure> {
-        let (quantizer, filter) = (i32::from(quantizer), if smooth { 0 } else { 1 });
-        let old = (self.params.sSpatialLayers[0].iDLayerQp, self.params.iLoopFilterDisableIdc);
-        if old != (quantizer, filter) {
-            self.params.sSpatialLayers[0].iDLayerQp = quantizer;
-            self.params.iLoopFilterDisableIdc = filter;
+    /// Sets the quantizer of the pictures to come. The library takes this as a small change and keeps its references.
+    pub(super) fn set_quantizer(&mut self, quantizer: u8) -> Result<(), Failure> {
+        if self.params.sSpatialLayers[0].iDLayerQp != i32::from(quantizer) {
+            self.params.sSpatialLayers[0].iDLayerQp = i32::from(quantizer);
             let mut params = *self.params;
             self.set(ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, &mut params)?;
         }
@@ -175,7 +172,7 @@ impl Library {
     pub(super) fn encode(&mut self, source: &Source<'_>, unit: &mut Unit) -> Result<(), Failure> {
         let (width, height) = (self.params.iPicWidth as usize, self.params.iPicHeight as usize);
         let mut picture = SSourcePicture {
-            iColorFormat: videoFormatI420 as i32,
+            iColorFormat: videoFormatI420,
             iPicWidth: width as i32,
             iPicHeight: height as i32,
             uiTimeStamp: source.timestamp,

@@ -1,0 +1,512 @@
+//! H.264 as a viewer gets it: coded, decoded by OpenH264's decoder, compared with the source.
+//!
+//! Expected values come from the formulas of BT.709 and the syntax of ITU-T H.264 themselves, not from the code that is
+//! tested.
+
+use std::time::Duration;
+
+use farpane_codec::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, open};
+use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
+use openh264::decoder::Decoder;
+use openh264::formats::YUVSource;
+
+const SIZE: Size = Size::new(640, 368);
+
+/// A small generator (xorshift64*), so that the tests need no seedable crate.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    fn below(&mut self, end: u32) -> u32 {
+        (self.next() % u64::from(end)) as u32
+    }
+}
+
+fn frame(size: Size) -> FrameBody {
+    let stride = size.width as usize * 4;
+    FrameBody {
+        size,
+        stride,
+        pixels: vec![255; stride * size.height as usize],
+        ..FrameBody::default()
+    }
+}
+
+fn fill(frame: &mut FrameBody, rect: Rect, rgb: [u8; 3]) {
+    for y in rect.y..rect.bottom() {
+        for pixel in frame.row_mut(&rect, y).as_chunks_mut::<4>().0 {
+            *pixel = [rgb[2], rgb[1], rgb[0], 255];
+        }
+    }
+}
+
+/// Rows of letters, five pixels a row, as most fonts of that size draw them: A E H I L N O S T.
+const LETTERS: [[u8; 7]; 9] = [
+    [14, 17, 17, 31, 17, 17, 17],
+    [31, 16, 16, 30, 16, 16, 31],
+    [17, 17, 17, 31, 17, 17, 17],
+    [14, 4, 4, 4, 4, 4, 14],
+    [16, 16, 16, 16, 16, 16, 31],
+    [17, 25, 21, 19, 17, 17, 17],
+    [14, 17, 17, 17, 17, 17, 14],
+    [15, 16, 16, 14, 1, 1, 30],
+    [31, 4, 4, 4, 4, 4, 4],
+];
+
+/// Lines of words in small letters, black on white with a coloured word here and there.
+fn text(frame: &mut FrameBody, rect: Rect, random: &mut Random) {
+    fill(frame, rect, [255, 255, 255]);
+    for top in (rect.y + 2..rect.bottom().saturating_sub(8)).step_by(12) {
+        let mut left = rect.x + 2;
+        while left + 6 < rect.right() {
+            let ink = [[0, 0, 0], [0, 0, 0], [0, 80, 200]][random.below(3) as usize];
+            for _ in 0..2 + random.below(6) {
+                let letter = LETTERS[random.below(9) as usize];
+                for (x, y) in (0..35).map(|at| (at % 5, at / 5)) {
+                    if letter[y as usize] >> (4 - x) & 1 == 1 && left + 5 < rect.right() {
+                        fill(frame, Rect::new(left + x, top + y, 1, 1), ink);
+                    }
+                }
+                left += 6;
+            }
+            left += 6;
+        }
+    }
+}
+
+/// An encoder and what its viewer sees.
+struct Session {
+    encoder: Box<dyn Encoder>,
+    decoder: Decoder,
+    now: Time,
+    bitrate: Bitrate,
+}
+
+struct Coded {
+    data: Vec<u8>,
+    /// The type of each NAL unit (H.264, table 7-1).
+    types: Vec<u8>,
+    key_frame: bool,
+    quantizer: u8,
+}
+
+impl Session {
+    fn new(size: Size, threads: u32) -> Session {
+        let bitrate = Bitrate::mbps(20);
+        let config = EncoderConfig { size, bitrate, max_fps: 30, threads };
+        let encoder = open(Codec::H264, &config).unwrap();
+        Session { encoder, decoder: Decoder::new().unwrap(), now: Time::from_millis(1), bitrate }
+    }
+
+    fn update(&mut self, frame: &FrameBody, damage: &Region) {
+        self.encoder.update(Picture { frame, damage }).unwrap();
+    }
+
+    fn encode(&mut self, key_frame: bool) -> Coded {
+        self.now += Duration::from_millis(33);
+        let request = Request { key_frame, bitrate: self.bitrate, now: self.now };
+        let Output::AccessUnit(unit) = self.encoder.encode(&request).unwrap() else {
+            panic!("skipped")
+        };
+        let mut end = 0;
+        for nal in unit.units {
+            assert!(matches!(unit.data[end..nal.start], [0, 0, 1] | [0, 0, 0, 1]), "start code");
+            end = nal.end;
+        }
+        assert_eq!(end, unit.data.len());
+        Coded {
+            data: unit.data.to_vec(),
+            types: unit.units.iter().map(|nal| unit.data[nal.start] & 31).collect(),
+            key_frame: unit.key_frame,
+            quantizer: unit.quantizer.unwrap(),
+        }
+    }
+
+    /// Codes, decodes and returns luma and both chroma planes without their padding.
+    fn see(&mut self, key_frame: bool) -> (Coded, Seen) {
+        let coded = self.encode(key_frame);
+        let seen = self.decode(&coded.data);
+        (coded, seen)
+    }
+
+    fn decode(&mut self, data: &[u8]) -> Seen {
+        let picture = self.decoder.decode(data).unwrap().expect("every access unit is a picture");
+        let (width, height) = picture.dimensions();
+        let (luma, chroma, _) = picture.strides();
+        let crop = |plane: &[u8], stride: usize, width: usize, height: usize| -> Vec<u8> {
+            plane.chunks(stride).take(height).flat_map(|row| row[..width].iter().copied()).collect()
+        };
+        Seen {
+            width,
+            height,
+            y: crop(picture.y(), luma, width, height),
+            u: crop(picture.u(), chroma, width / 2, height / 2),
+            v: crop(picture.v(), chroma, width / 2, height / 2),
+        }
+    }
+
+    /// Codes the still picture until it is sharp; returns how it then looks and the bytes of each step.
+    fn settle(&mut self) -> (Seen, Vec<usize>) {
+        let mut sizes = Vec::new();
+        loop {
+            let (coded, seen) = self.see(false);
+            sizes.push(coded.data.len());
+            if coded.quantizer <= 18 {
+                return (seen, sizes);
+            }
+            assert!(sizes.len() < 20, "never sharp: {sizes:?}");
+            self.now += Duration::from_millis(60);
+        }
+    }
+}
+
+struct Seen {
+    width: usize,
+    height: usize,
+    y: Vec<u8>,
+    u: Vec<u8>,
+    v: Vec<u8>,
+}
+
+impl Seen {
+    /// The colour at a place, by the inverse of BT.709 limited range.
+    fn rgb(&self, x: usize, y: usize) -> [i32; 3] {
+        let chroma = y / 2 * (self.width / 2) + x / 2;
+        let luma = (f64::from(self.y[y * self.width + x]) - 16.0) * 255.0 / 219.0;
+        let (cb, cr) = (f64::from(self.u[chroma]) - 128.0, f64::from(self.v[chroma]) - 128.0);
+        let (cb, cr) = (cb * 255.0 / 224.0, cr * 255.0 / 224.0);
+        [luma + 1.5748 * cr, luma - 0.187_32 * cb - 0.468_12 * cr, luma + 1.8556 * cb]
+            .map(|value| value.round() as i32)
+    }
+}
+
+fn luma(pixel: &[u8; 4]) -> f64 {
+    let [blue, green, red, _] = pixel.map(f64::from);
+    16.0 + (0.2126 * red + 0.7152 * green + 0.0722 * blue) * 219.0 / 255.0
+}
+
+/// Luma PSNR over one rectangle, in dB.
+fn psnr(frame: &FrameBody, seen: &Seen, rect: &Rect) -> f64 {
+    let mut error = 0.0;
+    for y in rect.y..rect.bottom() {
+        let row = &seen.y[y as usize * seen.width + rect.x as usize..];
+        for (pixel, seen) in frame.row(rect, y).as_chunks::<4>().0.iter().zip(row) {
+            error += (luma(pixel) - f64::from(*seen)).powi(2);
+        }
+    }
+    10.0 * (255.0 * 255.0 * rect.area() as f64 / error.max(1e-9)).log10()
+}
+
+fn page(size: Size) -> (FrameBody, Region) {
+    let mut page = frame(size);
+    text(&mut page, Rect::of(size), &mut Random(1));
+    (page, Rect::of(size).into())
+}
+
+#[test]
+fn a_text_page_settles_sharp() {
+    let (page, damage) = page(SIZE);
+    let mut session = Session::new(SIZE, 1);
+    session.bitrate = Bitrate::mbps(2);
+    session.update(&page, &damage);
+    let (seen, sizes) = session.settle();
+    let quality = psnr(&page, &seen, &Rect::of(SIZE));
+    assert!(quality > 41.0, "{quality:.1} dB after {sizes:?}");
+    assert!(sizes.len() > 1, "at this rate the page does not fit one picture: {sizes:?}");
+}
+
+#[test]
+fn the_first_picture_is_bounded_by_the_rate() {
+    let (page, damage) = page(SIZE);
+    let sizes = [Bitrate::mbps(2), Bitrate::mbps(50)].map(|bitrate| {
+        let mut session = Session::new(SIZE, 1);
+        session.bitrate = bitrate;
+        session.update(&page, &damage);
+        session.encode(false).data.len()
+    });
+    // Twice what 120 ms carry is the point from which a picture is coded again.
+    assert!(
+        sizes[0] as u64 <= 2 * Bitrate::mbps(2).bytes_in(Duration::from_millis(120)),
+        "{sizes:?}"
+    );
+    assert!(sizes[1] > 2 * sizes[0], "a faster link gets a better first picture: {sizes:?}");
+}
+
+#[test]
+fn colours_survive_within_a_few_codes() {
+    let colours = [
+        [255, 0, 0],
+        [0, 255, 0],
+        [0, 0, 255],
+        [255, 255, 0],
+        [0, 255, 255],
+        [255, 0, 255],
+        [0, 0, 0],
+        [255, 255, 255],
+        [128, 128, 128],
+        [200, 90, 30],
+    ];
+    let mut patches = frame(SIZE);
+    for (at, colour) in colours.iter().enumerate() {
+        fill(&mut patches, Rect::new(at as u32 * 64, 0, 64, SIZE.height), *colour);
+    }
+    let mut session = Session::new(SIZE, 1);
+    session.update(&patches, &Region::new());
+    let (seen, _) = session.settle();
+    for (at, colour) in colours.iter().enumerate() {
+        let got = seen.rgb(at * 64 + 32, 100);
+        let near = got.iter().zip(colour).all(|(got, sent)| (got - i32::from(*sent)).abs() <= 4);
+        assert!(near, "{colour:?} came out as {got:?}");
+    }
+}
+
+#[test]
+fn nothing_stale_stays_over_long_random_damage() {
+    let mut random = Random(7);
+    let mut page = frame(SIZE);
+    let mut session = Session::new(SIZE, 2);
+    text(&mut page, Rect::of(SIZE), &mut random);
+    session.update(&page, &Region::new());
+    session.see(false);
+    for round in 0..150 {
+        let mut damage = Region::new();
+        for _ in 0..=random.below(3) {
+            let (x, y) = (random.below(SIZE.width - 1), random.below(SIZE.height - 1));
+            let rect = Rect::new(x, y, 1 + random.below(160), 1 + random.below(90))
+                .intersect(&Rect::of(SIZE));
+            if random.below(2) == 0 {
+                text(&mut page, rect, &mut random);
+            } else {
+                fill(&mut page, rect, [0, 1, 2].map(|_| random.below(256) as u8));
+            }
+            damage.add(rect);
+        }
+        session.update(&page, &damage);
+        if random.below(4) == 0 {
+            continue; // Two updates, one picture.
+        }
+        session.see(random.below(20) == 0);
+        if round % 50 != 49 {
+            continue;
+        }
+        let (seen, _) = session.settle();
+        for y in (0..SIZE.height).step_by(16) {
+            for x in (0..SIZE.width).step_by(16) {
+                let quality = psnr(&page, &seen, &Rect::new(x, y, 16, 16));
+                assert!(quality > 32.0, "round {round}: {quality:.1} dB at {x},{y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rate_follows_a_live_encoder() {
+    let mut random = Random(3);
+    let mut noise = frame(SIZE);
+    let mut session = Session::new(SIZE, 1);
+    for (bitrate, slack) in [(3, 1.3), (8, 1.3), (2, 1.3)] {
+        session.bitrate = Bitrate::mbps(bitrate);
+        let mut bytes = 0;
+        for at in 0..90 {
+            // Soft moving shapes under a grain: what film costs.
+            for y in 0..SIZE.height {
+                for (x, pixel) in
+                    noise.row_mut(&Rect::of(SIZE), y).as_chunks_mut::<4>().0.iter_mut().enumerate()
+                {
+                    let wave = ((x as f64 / 40.0 + f64::from(at) / 3.0).sin()
+                        * (f64::from(y) / 31.0).cos()
+                        + 1.0)
+                        * 90.0;
+                    *pixel = [(wave as u8).wrapping_add(random.below(96) as u8); 4];
+                }
+            }
+            session.update(&noise, &Rect::of(SIZE).into());
+            let coded = session.encode(false);
+            bytes += if at >= 30 { coded.data.len() as u64 } else { 0 };
+        }
+        let got = Bitrate::of(bytes, Duration::from_millis(60 * 33));
+        let ratio = got.as_bps() as f64 / session.bitrate.as_bps() as f64;
+        assert!((0.5..slack).contains(&ratio), "asked for {}, got {got}", session.bitrate);
+    }
+}
+
+#[test]
+fn key_frames_come_first_and_on_request_with_parameter_sets() {
+    let (mut page, damage) = page(SIZE);
+    let mut session = Session::new(SIZE, 1);
+    session.update(&page, &damage);
+    for at in 0..60 {
+        let asked = at == 20 || at == 41;
+        let (coded, _) = session.see(asked);
+        assert_eq!(coded.key_frame, asked || at == 0, "picture {at}");
+        let expected: &[u8] = if coded.key_frame { &[7, 8, 5] } else { &[1] };
+        assert_eq!(coded.types, expected, "picture {at}");
+        let word = Rect::new(16 * (at % 30), 40, 16, 12);
+        fill(&mut page, word, [at as u8, 0, 0]);
+        session.update(&page, &word.into());
+    }
+}
+
+#[test]
+fn a_key_frame_alone_starts_a_viewer() {
+    let (page, damage) = page(SIZE);
+    let mut session = Session::new(SIZE, 1);
+    session.update(&page, &damage);
+    session.settle();
+    let key = session.encode(true);
+    session.decoder = Decoder::new().unwrap();
+    let seen = session.decode(&key.data);
+    let quality = psnr(&page, &seen, &Rect::of(SIZE));
+    assert!(quality > 30.0, "{quality:.1} dB");
+}
+
+#[test]
+fn each_thread_codes_a_slice() {
+    for threads in [1, 2, 4] {
+        let (page, damage) = page(SIZE);
+        let mut session = Session::new(SIZE, threads);
+        session.update(&page, &damage);
+        let (key, _) = session.see(false);
+        assert_eq!(key.types.iter().filter(|kind| **kind == 5).count(), threads as usize);
+        let (delta, _) = session.see(false);
+        assert_eq!(delta.types, vec![1; threads as usize]);
+    }
+}
+
+#[test]
+fn odd_tall_and_tiny_pictures_arrive() {
+    for (width, height) in
+        [(1, 1), (2, 3), (15, 17), (33, 31), (639, 359), (1, 400), (400, 1), (64, 2160)]
+    {
+        let size = Size::new(width, height);
+        let mut picture = frame(size);
+        fill(&mut picture, Rect::of(size), [30, 60, 200]);
+        let mut session = Session::new(size, 2);
+        session.update(&picture, &Region::new());
+        let (seen, _) = session.settle();
+        let even = |length: u32| length.max(16).next_multiple_of(2) as usize;
+        assert_eq!((seen.width, seen.height), (even(width), even(height)), "{size}");
+        for (x, y) in [(0, 0), (width as usize - 1, height as usize - 1)] {
+            let near =
+                seen.rgb(x, y).iter().zip([30, 60, 200]).all(|(got, sent)| (got - sent).abs() <= 5);
+            assert!(near, "{size} at {x},{y}: {:?}", seen.rgb(x, y));
+        }
+        for step in 0..3 {
+            fill(&mut picture, Rect::of(size), [200, 60 + step, 30]);
+            session.update(&picture, &Rect::of(size).into());
+            session.see(false);
+        }
+    }
+}
+
+/// At a fine quantizer such a picture is larger than the library's own buffer, which costs it the instance.
+#[test]
+fn noise_that_outgrows_the_library_is_coded_coarser() {
+    let size = Size::new(1920, 1080);
+    let mut noise = frame(size);
+    let mut random = Random(5);
+    noise.pixels.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| {
+        let value = if random.below(5) < 2 { 0 } else { 255 };
+        pixel.fill(value);
+    });
+    let mut session = Session::new(size, 1);
+    session.bitrate = Bitrate::mbps(2_000);
+    session.update(&noise, &Region::new());
+    let (first, _) = session.see(false);
+    assert!(first.key_frame && first.quantizer > 18, "{}", first.quantizer);
+    session.see(false);
+}
+
+#[test]
+fn sizes_beyond_the_codec_are_refused_with_advice() {
+    for (width, height) in [(0, 10), (10, 0), (3841, 100), (2161, 2161), (u32::MAX, u32::MAX)] {
+        let size = Size::new(width, height);
+        let config = EncoderConfig { size, bitrate: Bitrate::mbps(8), max_fps: 30, threads: 1 };
+        let error = open(Codec::H264, &config).err().unwrap();
+        assert!(matches!(error, EncodeError::UnsupportedSize { .. }), "{error}");
+    }
+    let mut session = Session::new(SIZE, 1);
+    let (other, damage) = page(Size::new(64, 64));
+    let refused = session.encoder.update(Picture { frame: &other, damage: &damage });
+    assert_eq!(refused, Err(EncodeError::SizeChanged { expected: SIZE, got: Size::new(64, 64) }));
+    let request = Request { key_frame: false, bitrate: session.bitrate, now: session.now };
+    assert_eq!(session.encoder.encode(&request).unwrap_err(), EncodeError::NoPicture);
+}
+
+/// Reads the bits of a parameter set (H.264, section 7.2).
+struct Bits<'a>(&'a [u8], usize);
+
+impl Bits<'_> {
+    fn u(&mut self, count: u32) -> u32 {
+        (0..count).fold(0, |value, _| {
+            let bit = self.0[self.1 / 8] >> (7 - self.1 % 8) & 1;
+            self.1 += 1;
+            value << 1 | u32::from(bit)
+        })
+    }
+
+    fn ue(&mut self) -> u32 {
+        let mut zeros = 0;
+        while self.u(1) == 0 {
+            zeros += 1;
+        }
+        (1 << zeros) - 1 + self.u(zeros)
+    }
+}
+
+#[test]
+fn the_sequence_parameters_say_baseline_and_bt709_limited() {
+    let size = Size::new(638, 362);
+    let (page, damage) = page(size);
+    let mut session = Session::new(size, 1);
+    session.update(&page, &damage);
+    let key = session.encode(false);
+    let mut raw = Vec::new();
+    for byte in &key.data[5..] {
+        // Emulation prevention (section 7.4.1).
+        if !(*byte == 3 && raw.ends_with(&[0, 0])) {
+            raw.push(*byte);
+        }
+    }
+    let mut bits = Bits(&raw, 0);
+    assert_eq!(bits.u(8), 66, "profile_idc");
+    assert_eq!(bits.u(8) & 0xC0, 0xC0, "constrained baseline: constraint_set0 and 1");
+    assert_eq!(bits.u(8), 31, "level_idc");
+    bits.ue(); // seq_parameter_set_id
+    bits.ue(); // log2_max_frame_num_minus4
+    match bits.ue() {
+        0 => {
+            bits.ue(); // log2_max_pic_order_cnt_lsb_minus4
+        }
+        kind => assert_eq!(kind, 2, "pic_order_cnt_type"),
+    }
+    assert_eq!(bits.ue(), 1, "max_num_ref_frames");
+    bits.u(1); // gaps_in_frame_num_value_allowed_flag
+    assert_eq!((bits.ue() + 1, bits.ue() + 1), (40, 23), "macroblocks");
+    assert_eq!(bits.u(1), 1, "frame_mbs_only_flag");
+    bits.u(1); // direct_8x8_inference_flag
+    assert_eq!(bits.u(1), 1, "frame_cropping_flag");
+    assert_eq!(
+        [(); 4].map(|()| bits.ue()),
+        [0, 1, 0, 3],
+        "left, right, top, bottom, in pairs of pixels"
+    );
+    assert_eq!(bits.u(1), 1, "vui_parameters_present_flag");
+    assert_eq!(bits.u(1), 0, "aspect_ratio_info_present_flag");
+    assert_eq!(bits.u(1), 0, "overscan_info_present_flag");
+    assert_eq!(bits.u(1), 1, "video_signal_type_present_flag");
+    assert_eq!(bits.u(3), 5, "video_format: unspecified");
+    assert_eq!(bits.u(1), 0, "video_full_range_flag");
+    assert_eq!(bits.u(1), 1, "colour_description_present_flag");
+    assert_eq!(
+        [8; 3].map(|count| bits.u(count)),
+        [1, 1, 1],
+        "primaries, transfer and matrix of BT.709"
+    );
+}
