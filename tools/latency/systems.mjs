@@ -1,0 +1,61 @@
+// The systems under test: how each is started on a display, and where its page shows the remote screen.
+// `start(site)` gets { display, port, cache, farpane, log } and resolves to { url, selector, children, ready? }.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { line, listening, start } from './host.mjs';
+
+const STARTUP_MS = 20_000;
+
+const farpane = {
+  version: ({ farpane }) => said(farpane, ['--version']),
+  async start({ display, port, farpane, log }) {
+    const args = ['share', '--display', display, '--listen', `127.0.0.1:${port}`, '--accept', '--json'];
+    const host = start(farpane, args, { log, readStdout: true });
+    const ready = await line(host, (text) => {
+      const event = JSON.parse(text);
+      if (event.event === 'error') return { error: `${event.message} ${event.hint ?? ''}` };
+      return event.event === 'ready' ? event : undefined;
+    }, STARTUP_MS);
+    if (ready.error) throw new Error(ready.error);
+    return { url: ready.url, selector: 'video#screen, canvas#screen', children: [host] };
+  },
+};
+
+const selkies = (mode, selector) => ({
+  version: ({ cache }) => said(join(cache, 'venv/bin/pip'), ['show', 'selkies']).match(/^Version: (.*)$/m)?.[1],
+  async start({ display, port, cache, log }) {
+    const options = `--addr 127.0.0.1 --port ${port} --mode ${mode} --enable-basic-auth false --audio-enabled false`;
+    const args = `${options} --enable-https false --framerate 60 --use-cpu true`.split(' ');
+    const host = start(join(cache, 'venv/bin/selkies'), args, { env: { DISPLAY: display }, log });
+    await listening(port, host, STARTUP_MS);
+    return { url: `http://127.0.0.1:${port}/`, selector, children: [host] };
+  },
+});
+
+const tigervnc = {
+  version: () => said('dpkg-query', ['-Wf', '${Package} ${Version}, ', 'tigervnc-scraping-server', 'novnc', 'websockify']),
+  async start({ display, port, log }) {
+    // A Unix socket between server and proxy, so that only what goes to the viewer crosses the loopback interface.
+    const socket = join(mkdtempSync(join(tmpdir(), 'latency-')), 'rfb');
+    const args = ['-display', display, '-SecurityTypes', 'None', '-rfbport', '-1', '-rfbunixpath', socket];
+    const server = start('X0tigervnc', args, { log });
+    const proxy = start('websockify', ['--web', '/usr/share/novnc', '--unix-target', socket, `127.0.0.1:${port}`], { log });
+    await listening(port, proxy, STARTUP_MS);
+    const url = `http://127.0.0.1:${port}/vnc_lite.html?host=127.0.0.1&port=${port}&scale=true`;
+    return { url, selector: 'canvas', children: [server, proxy] };
+  },
+};
+
+export const SYSTEMS = {
+  farpane,
+  'selkies-webrtc': selkies('webrtc', 'video#stream'),
+  'selkies-ws': selkies('websockets', '#videoStream'),
+  tigervnc,
+};
+
+function said(command, args) {
+  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+}
