@@ -48,7 +48,7 @@ pub fn h264_packetize(data: &[u8]) {
     let packetizer = Packetizer::new(usize::from(max_payload).max(16));
     let mut depacketizer = Depacketizer::default();
     let mut stream = Stream::default();
-    stream.send(packetizer, &mut depacketizer, &[nal::SPS], &[0..1]);
+    stream.send(packetizer, &mut depacketizer, &[nal::SPS], std::slice::from_ref(&(0..1)));
     let (mut unit, mut nals) = (Vec::new(), Vec::new());
     while let Some((head, after)) = split_u16(rest) {
         let (nal, after) = after.split_at(after.len().min(usize::from(head & 0x7fff)));

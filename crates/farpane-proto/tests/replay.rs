@@ -5,8 +5,10 @@ use std::path::Path;
 
 use farpane_proto::fuzzing;
 
+type Body = fn(&[u8]);
+
 /// Runs `body` on each file for `target`, and returns how many there were.
-fn replay(target: &str, body: fn(&[u8])) -> usize {
+fn replay(target: &str, body: Body) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders =
         [root.join("../../fuzz/corpus").join(target), root.join("tests/fixtures").join(target)];
@@ -16,7 +18,7 @@ fn replay(target: &str, body: fn(&[u8])) -> usize {
 
 #[test]
 fn fuzz_inputs_keep_every_promise() {
-    let targets: [(&str, fn(&[u8])); 3] = [
+    let targets: [(&str, Body); 3] = [
         ("rtp_header", fuzzing::rtp_header),
         ("h264_packetize", fuzzing::h264_packetize),
         ("h264_depacketize", fuzzing::h264_depacketize),
