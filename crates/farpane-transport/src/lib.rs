@@ -126,6 +126,9 @@ pub enum Event {
     Data(Channel, Vec<u8>),
     /// The viewer cannot decode what follows without a new start. Not throttled here.
     KeyFrameRequest,
+    /// The viewer has seen no frame for some seconds and wonders. Any frame will do, such as one without changes; if
+    /// the last one was lost, the viewer then notices and has it sent again.
+    FrameRequest,
     /// What the path is believed to carry, when that has changed.
     Estimate(Bitrate),
     /// Nothing has come from the viewer for some seconds. It may come back by itself or by a new offer.

@@ -122,7 +122,10 @@ impl Memory {
                 Event::Connected { .. } | Event::PathRestored => self.set_state(PathState::Up),
                 Event::PathLost => self.set_state(PathState::Lost),
                 Event::Closed => self.set_state(PathState::Closed),
-                Event::Data(..) | Event::KeyFrameRequest | Event::Estimate(_) => {}
+                Event::Data(..)
+                | Event::KeyFrameRequest
+                | Event::FrameRequest
+                | Event::Estimate(_) => {}
             }
             self.events.push_back(event);
         }

@@ -21,7 +21,7 @@ use str0m::media::{MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RtpWrite, SeqNo, Ssrc};
 use str0m::stats::PeerStats;
-use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc, RtcConfig};
+use str0m::{Candidate, Event as RtcEvent, Input, Output, PacerReason, Reason, Rtc, RtcConfig};
 
 use crate::{
     Channel, Codec, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError,
@@ -39,10 +39,21 @@ const MAX_TURNS: usize = 1_024;
 const MAX_TRICKLED: usize = 64;
 /// A living viewer answers a connectivity check at least every 3 s.
 const SILENCE: Duration = Duration::from_secs(5);
+/// After this long without video the stream rests.
+const REST_AFTER: Duration = Duration::from_secs(2);
+/// str0m pads to 50 kb/s, a packet every 5 ms, and wakes every 40 ms without need. For that alone it is not called
+/// before so much time has passed.
+const SHORT_REST: Duration = Duration::from_millis(20);
+/// The same when it rests and no data channel has a timer to be met, `REST_AFTER_DATA` after the last message.
+const LONG_REST: Duration = Duration::from_millis(250);
+const REST_AFTER_DATA: Duration = Duration::from_millis(300);
+/// The browser asks for a key frame when it has seen no frame for 3 s, and for nothing else after such a time.
+const MISSED_AFTER: Duration = Duration::from_millis(2_500);
 const STATS_INTERVAL: Duration = Duration::from_millis(500);
-/// What can be sent again: the packets of some large frames, as long as it makes sense to wait for them.
+/// What can be sent again: the packets of some large frames. The loss of the last packets before a rest shows only
+/// with the next frame.
 const RESEND_PACKETS: usize = 2_048;
-const RESEND_AGE: Duration = Duration::from_secs(3);
+const RESEND_AGE: Duration = Duration::from_secs(10);
 /// Bound of a viewer's message and of what waits for the viewer, in bytes.
 const MAX_MESSAGE: u32 = 64 * 1024;
 const MAX_BUFFERED: usize = 256 * 1024;
@@ -73,6 +84,11 @@ pub struct WebRtc {
     /// Where media goes.
     nominated: Option<(SocketAddr, SocketAddr)>,
     last_heard: Time,
+    last_video: Time,
+    last_data: Time,
+    /// What str0m was last told to aim at.
+    aim: Bitrate,
+    desired: Bitrate,
     trickled: usize,
     mid: Mid,
     payload_type: Pt,
@@ -86,6 +102,8 @@ pub struct WebRtc {
     sent: Meter,
     resent: Meter,
     queue: Queue,
+    /// A packet was written that str0m has not looked at.
+    unsent: bool,
 }
 
 /// What waits in str0m's pacer.
@@ -133,6 +151,10 @@ impl WebRtc {
             route: None,
             nominated: None,
             last_heard: now,
+            last_video: now,
+            last_data: now,
+            aim: config.initial_estimate,
+            desired: config.initial_estimate,
             trickled: 0,
             mid,
             payload_type,
@@ -146,12 +168,14 @@ impl WebRtc {
             sent: Meter::default(),
             resent: Meter::default(),
             queue: Queue::default(),
+            unsent: false,
         };
         Ok((session, answer))
     }
 
     /// Lets str0m do all that is due, and takes out what comes of it.
     fn run(&mut self) -> Result<(), TransportError> {
+        self.unsent = false;
         for _ in 0..MAX_TURNS {
             let now = Instant::now();
             self.rtc.handle_input(Input::Timeout(now)).map_err(protocol)?;
@@ -191,6 +215,9 @@ impl WebRtc {
         {
             self.resent.add(now, bytes.len());
         }
+        if is_dtls(bytes) {
+            self.last_data = now;
+        }
         // Connectivity checks try all ways; everything else takes the nominated one.
         let check = bytes.first().is_some_and(|first| *first < 4);
         if !check && self.nominated != Some((from, to)) {
@@ -228,10 +255,15 @@ impl WebRtc {
                     self.events.push_back(Event::Data(*channel, data.data));
                 }
             }
+            RtcEvent::KeyframeRequest(_)
+                if self.clock.now().since(self.last_video) >= MISSED_AFTER =>
+            {
+                self.events.push_back(Event::FrameRequest);
+            }
             RtcEvent::KeyframeRequest(_) => self.events.push_back(Event::KeyFrameRequest),
             RtcEvent::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
                 let estimate = Bitrate::bps(estimate.as_u64());
-                if estimate != self.estimate {
+                if estimate != self.estimate && self.aim > Bitrate::ZERO {
                     self.estimate = estimate;
                     self.events.push_back(Event::Estimate(estimate));
                 }
@@ -286,6 +318,9 @@ impl WebRtc {
             if !self.rtc.accepts(&input) {
                 continue;
             }
+            if is_dtls(datagram.bytes) {
+                self.last_data = self.clock.time(now);
+            }
             // Unauthenticated as it is, a bad datagram must not end the session; str0m says itself when it is dead.
             let handled = self.rtc.handle_input(input);
             self.drain()?;
@@ -325,14 +360,57 @@ impl WebRtc {
     fn wake_up_at(&self, until: Time) -> Time {
         let silent =
             if self.state == PathState::Up { self.last_heard + SILENCE } else { Time::NEVER };
-        let due = if self.rtc.is_alive() { self.clock.time(self.due) } else { Time::NEVER };
+        let due =
+            if self.rtc.is_alive() { self.clock.time(self.due) + self.rest() } else { Time::NEVER };
         until.min(due).min(silent)
+    }
+
+    /// For how long what str0m wants to be called for can wait.
+    fn rest(&self) -> Duration {
+        let idle = match self.rtc.last_timeout_reason() {
+            Reason::Pacer(PacerReason::Padding | PacerReason::Handle) => true,
+            Reason::BweDelayControl => self.aim == Bitrate::ZERO,
+            _ => false,
+        };
+        if !idle || self.queue.packets > 0 {
+            Duration::ZERO
+        } else if self.aim > Bitrate::ZERO
+            || self.clock.now().since(self.last_data) < REST_AFTER_DATA
+        {
+            SHORT_REST
+        } else {
+            LONG_REST
+        }
+    }
+
+    /// Tells str0m what to aim at. It probes at twice that, which on a path that carries no more than the estimate is a
+    /// queue of no more than 15 ms; and it must neither probe nor pad while the stream rests. Only an estimate of
+    /// nothing keeps it from padding: so the estimate is kept here, and given back afterwards.
+    fn take_aim(&mut self) -> Result<(), TransportError> {
+        let recent = self.clock.now().since(self.last_video) < REST_AFTER;
+        let aim = if recent { self.desired.min(self.estimate) } else { Bitrate::ZERO };
+        let step = aim.as_bps().abs_diff(self.aim.as_bps());
+        if step * 20 <= self.aim.as_bps() {
+            return Ok(());
+        }
+        let (rested, rests) = (self.aim == Bitrate::ZERO, aim == Bitrate::ZERO);
+        self.aim = aim;
+        if rested != rests {
+            let estimate = if rests { Bitrate::ZERO } else { self.estimate };
+            self.rtc.bwe().reset(bitrate(estimate));
+            self.drain()?;
+        }
+        self.rtc.bwe().set_bitrate(bitrate(Bitrate::ZERO), bitrate(aim));
+        self.drain()
     }
 }
 
 impl Transport for WebRtc {
     fn wait(&mut self, until: Time) -> Result<(), TransportError> {
-        self.run()?;
+        self.take_aim()?;
+        if self.unsent || Instant::now() >= self.due + self.rest() {
+            self.run()?;
+        }
         if self.events.is_empty() {
             let wake_up = self.wake_up_at(until);
             let timeout = (wake_up != Time::NEVER).then(|| wake_up.since(self.clock.now()));
@@ -340,7 +418,9 @@ impl Transport for WebRtc {
         }
         self.waker.answer();
         self.receive()?;
-        self.run()?;
+        if Instant::now() >= self.due + self.rest() {
+            self.run()?;
+        }
         self.listen_for_silence();
         if self.state == PathState::Closed && !self.rtc.is_alive() {
             self.sockets.close();
@@ -368,6 +448,8 @@ impl Transport for WebRtc {
             abs_capture_time,
             ..ExtensionValues::default()
         };
+        self.last_video = self.clock.now();
+        self.take_aim()?;
         let sequence = self.next_sequence.inc();
         let packet = RtpWrite::new(self.payload_type, sequence, meta.rtp_time, captured, payload)
             .marker(meta.marker)
@@ -376,7 +458,9 @@ impl Transport for WebRtc {
         if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None) {
             stream.write_rtp(packet);
         }
-        self.run()
+        // One turn for each packet is enough when all are there.
+        self.unsent = true;
+        if meta.marker { self.run() } else { self.drain() }
     }
 
     fn send(&mut self, channel: Channel, message: &[u8]) -> Result<(), SendError> {
@@ -415,12 +499,9 @@ impl Transport for WebRtc {
     }
 
     fn set_rate(&mut self, active: bool, desired: Bitrate) {
-        let desired = if active { desired } else { Bitrate::ZERO };
-        self.rtc
-            .bwe()
-            .set_bitrate(str0m::bwe::Bitrate::ZERO, str0m::bwe::Bitrate::bps(desired.as_bps()));
+        self.desired = if active { desired } else { Bitrate::ZERO };
         // A failure ends the session, and the next `wait` says so.
-        let _ = self.run();
+        let _ = self.take_aim();
     }
 
     fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError> {
@@ -477,7 +558,7 @@ fn rtc_config(config: WebRtcConfig) -> RtcConfig {
         .set_extension(3, Extension::RtpMid)
         .set_extension(4, Extension::PlayoutDelay)
         .set_extension(5, Extension::AbsoluteCaptureTime)
-        .enable_bwe(Some(str0m::bwe::Bitrate::bps(config.initial_estimate.as_bps())))
+        .enable_bwe(Some(bitrate(config.initial_estimate)))
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_sctp_max_message_size(MAX_MESSAGE)
         .set_sctp_max_buffered_amount(MAX_BUFFERED)
@@ -510,6 +591,15 @@ fn h264(rtc: &Rtc, mid: Mid) -> Option<Pt> {
     let media = rtc.media(mid).filter(|media| media.direction().is_sending())?;
     let common = |pt: &&Pt| rtc.codec_config().params().iter().any(|params| params.pt() == **pt);
     media.remote_pts().iter().find(common).copied()
+}
+
+fn bitrate(rate: Bitrate) -> str0m::bwe::Bitrate {
+    str0m::bwe::Bitrate::bps(rate.as_bps())
+}
+
+/// By the first byte (RFC 7983, section 7).
+fn is_dtls(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| (20..=63).contains(first))
 }
 
 fn protocol(error: str0m::RtcError) -> TransportError {
