@@ -1,7 +1,7 @@
 // Child processes, what they cost, and the promise that none outlives this one.
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,7 +13,10 @@ const PAGE = 4096;
 
 process.on('exit', () => children.forEach((child) => signal(child, 'SIGKILL')));
 for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]]) {
-  process.on(name, () => process.exit(128 + number));
+  process.once(name, async () => {
+    await Promise.all([...children].map(stop));
+    process.exit(128 + number);
+  });
 }
 
 /** Starts a program as leader of its own process group, its stderr (and unread stdout) in the file `log`. */
@@ -30,7 +33,11 @@ export function start(command, args, { env = {}, log, readStdout = false }) {
     child.once('error', (e) => reject(new Error(`${command}: ${e.message}`)));
     child.once('exit', (status, by) => reject(new Error(`${command} ended (${by ?? status}), see ${log}`)));
   });
-  child.failed.catch(() => children.delete(child));
+  child.failed.catch(() => {
+    signal(child, 'SIGKILL'); // What it may have left behind in its group.
+    children.delete(child);
+  });
+  if (readStdout) child.stdout.pipe(createWriteStream(log, { flags: 'a' }));
   children.add(child);
   return child;
 }
@@ -46,6 +53,7 @@ export async function stop(child) {
 }
 
 function signal(child, name) {
+  if (child.pid === undefined) return; // It never started.
   try {
     process.kill(-child.pid, name);
   } catch (e) {
@@ -56,10 +64,14 @@ function signal(child, name) {
 /** The first line of a child's stdout for which `accept` returns a value; that value. */
 export async function line(child, accept, ms) {
   const lines = createInterface({ input: child.stdout });
-  const wanted = new Promise((resolve) => {
+  const wanted = new Promise((resolve, reject) => {
     lines.on('line', (text) => {
-      const value = accept(text);
-      if (value !== undefined) resolve(value);
+      try {
+        const value = accept(text);
+        if (value !== undefined) resolve(value);
+      } catch (e) {
+        reject(new Error(`${child.spawnfile} said ${text}: ${e.message}`));
+      }
     });
   });
   return within(ms, Promise.race([wanted, child.failed]), `no answer from ${child.spawnfile}, see ${child.log}`);

@@ -24,7 +24,7 @@ const USAGE = `usage: tools/latency/run [options]
   --json FILE      write everything that was measured
   --farpane FILE   the binary to measure (default: target/release/farpane)
   --display N      first X display to try (default 70)
-  --port N         first of two TCP ports to use (default 7000)`;
+  --port N         TCP port to use (default 7000)`;
 
 const { values: options } = parse();
 if (options.help) {

@@ -37,7 +37,7 @@ export async function measure(system, plan, say) {
     const site = await SYSTEMS[system].start({ ...plan, display, log });
     children.push(...site.children);
     browser = await launch();
-    const viewer = await Viewer.open(browser, site, CONNECT_MS);
+    const viewer = await Viewer.open(browser, site, CONNECT_MS, join(plan.cache, 'log', `${system}.png`));
     await viewer.pointAtSquare();
     await viewer.click(CLICK_MS);
 

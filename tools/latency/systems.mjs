@@ -2,7 +2,7 @@
 // `start(site)` gets { display, port, cache, farpane, log } and resolves to { url, selector, children, ready? }.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { line, listening, start } from './host.mjs';
@@ -12,6 +12,7 @@ const STARTUP_MS = 20_000;
 const farpane = {
   version: ({ farpane }) => said(farpane, ['--version']),
   async start({ display, port, farpane, log }) {
+    if (!existsSync(farpane)) throw new Error(`no ${farpane}: build it with cargo build --release -p farpane`);
     const args = ['share', '--display', display, '--listen', `127.0.0.1:${port}`, '--accept', '--json'];
     const host = start(farpane, args, { log, readStdout: true });
     const ready = await line(host, (text) => {
@@ -29,7 +30,10 @@ const selkies = (mode, selector) => ({
   async start({ display, port, cache, log }) {
     const options = `--addr 127.0.0.1 --port ${port} --mode ${mode} --enable-basic-auth false --audio-enabled false`;
     const args = `${options} --enable-https false --framerate 60 --use-cpu true`.split(' ');
-    const host = start(join(cache, 'venv/bin/selkies'), args, { env: { DISPLAY: display }, log });
+    // A home of its own: it keeps settings, a print spool and downloads there.
+    const home = join(cache, 'home');
+    mkdirSync(home, { recursive: true });
+    const host = start(join(cache, 'venv/bin/selkies'), args, { env: { DISPLAY: display, HOME: home }, log });
     await listening(port, host, STARTUP_MS);
     return { url: `http://127.0.0.1:${port}/`, selector, children: [host] };
   },
@@ -39,7 +43,7 @@ const tigervnc = {
   version: () => said('dpkg-query', ['-Wf', '${Package} ${Version}, ', 'tigervnc-scraping-server', 'novnc', 'websockify']),
   async start({ display, port, log }) {
     // A Unix socket between server and proxy, so that only what goes to the viewer crosses the loopback interface.
-    const socket = join(mkdtempSync(join(tmpdir(), 'latency-')), 'rfb');
+    const socket = join(socketFolder(), `${++sockets}`);
     const args = ['-display', display, '-SecurityTypes', 'None', '-rfbport', '-1', '-rfbunixpath', socket];
     const server = start('X0tigervnc', args, { log });
     const proxy = start('websockify', ['--web', '/usr/share/novnc', '--unix-target', socket, `127.0.0.1:${port}`], { log });
@@ -55,6 +59,18 @@ export const SYSTEMS = {
   'selkies-ws': selkies('websockets', '#videoStream'),
   tigervnc,
 };
+
+let sockets = 0;
+let folder;
+
+/** A short path, as Unix sockets need, that is gone when this program ends. */
+function socketFolder() {
+  if (!folder) {
+    folder = mkdtempSync(join(tmpdir(), 'latency-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  }
+  return folder;
+}
 
 function said(command, args) {
   return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();

@@ -17,8 +17,11 @@ export class Viewer {
   #page;
   #selector;
 
-  /** Opens `url` and waits for the first readable picture; `connectMs` counts from the start of navigation. */
-  static async open(browser, { url, selector }, ms) {
+  /**
+   * Opens `url` and waits for the first readable picture; `connectMs` counts from the start of navigation. Without
+   * one, what the page shows instead goes to the PNG file `failure`.
+   */
+  static async open(browser, { url, selector }, ms, failure) {
     const viewer = new Viewer();
     viewer.#selector = selector;
     viewer.#page = await browser.newPage({ viewport: SCREEN, ignoreHTTPSErrors: true });
@@ -26,7 +29,10 @@ export class Viewer {
     await viewer.#page.addInitScript({ content: script });
     await viewer.#page.goto(url, { waitUntil: 'commit' });
     const state = await viewer.#page.evaluate((limit) => window.latencyProbe.connected(limit), ms);
-    if (state.connectMs === undefined) throw new Error(`no picture within ${ms / 1000} s (page state ${state.page})`);
+    if (state.connectMs === undefined) {
+      await viewer.#page.screenshot({ path: failure });
+      throw new Error(`no picture within ${ms / 1000} s (page state ${state.page}), see ${failure}`);
+    }
     viewer.connectMs = state.connectMs;
     return viewer;
   }
@@ -66,13 +72,6 @@ export class Viewer {
     return urls.map((url) => Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'));
   }
 
-  screenshot(path) {
-    return this.#page.screenshot({ path });
-  }
-
-  close() {
-    return this.#page.close();
-  }
 }
 
 /** Where the middle of the square is in the page: the picture may be scaled and centred in its element. */

@@ -13,6 +13,9 @@ pub const NAMES: [&str; 8] =
 
 const SCREEN: Rectangle = rect(0, 0, WIDTH, HEIGHT);
 const FILM_AT: (i16, i16) = (320, 180);
+/// A viewer refreshes 60 times a second. At exactly 30 or 60 frames a second a whole reading would sit at one
+/// chance phase of that, worth up to 16.7 ms; this much slower, the phase goes round about every 1.5 s.
+const OFF_BEAT: f64 = 1.011;
 const SCROLL_PX_PER_S: u64 = 1000;
 
 enum Kind {
@@ -54,14 +57,19 @@ impl Scene {
             Ok(Kind::Film { film: window.image(&content.join(file), width)?, height, x, y })
         };
         // The film's own rate is 25 frames a second.
+        let (thirty, sixty) = (30.0 / OFF_BEAT, 60.0 / OFF_BEAT);
         let (page, kind, per_second) = match name {
             "idle" => ("clock", Kind::Idle, 1.0),
-            "clock" => ("clock", Kind::Clock { digits: places(&content.join("clock.txt"))? }, 30.0),
-            "typing" => {
-                ("typing", Kind::Typing { characters: places(&content.join("typing.txt"))? }, 30.0)
+            "clock" => {
+                ("clock", Kind::Clock { digits: places(&content.join("clock.txt"))? }, thirty)
             }
-            "scroll30" => ("scroll", Kind::Scroll, 30.0),
-            "scroll60" => ("scroll", Kind::Scroll, 60.0),
+            "typing" => (
+                "typing",
+                Kind::Typing { characters: places(&content.join("typing.txt"))? },
+                thirty,
+            ),
+            "scroll30" => ("scroll", Kind::Scroll, thirty),
+            "scroll60" => ("scroll", Kind::Scroll, sixty),
             "video720" => ("video", film("film720.bgrx", 1280, 720, FILM_AT)?, 25.0),
             "fullvideo" => ("video", film("film1080.bgrx", WIDTH, HEIGHT, (0, 0))?, 25.0),
             "pageswitch" => ("pages", Kind::PageSwitch, 0.5),
