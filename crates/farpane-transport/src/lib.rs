@@ -49,8 +49,8 @@ pub trait Transport: Send {
     /// The path as it is now.
     fn path(&self) -> PathStats;
 
-    /// What the sender would like to send. While `active`, the path's capacity is kept measured up to `desired`, for
-    /// which padding may be sent; otherwise the path is left alone until there is something to say.
+    /// What the sender would like to send. While `active` and video is being sent, the path's capacity is kept measured
+    /// up to `desired`, for which padding may be sent; otherwise the path is left alone.
     fn set_rate(&mut self, active: bool, desired: Bitrate);
 
     /// Takes a signalling message of the viewer; an offer is answered.

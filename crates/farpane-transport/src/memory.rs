@@ -4,7 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -97,10 +97,7 @@ impl Far {
     /// What the near half did next, waiting for it for at most `timeout`; `None` when that has passed or the near half
     /// is gone.
     pub fn recv(&self, timeout: Duration) -> Option<Sent> {
-        match self.incoming.recv_timeout(timeout) {
-            Ok(sent) => Some(sent),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.incoming.recv_timeout(timeout).ok()
     }
 
     /// What the near half has done so far and nobody has looked at yet.
@@ -111,11 +108,7 @@ impl Far {
 
 impl Memory {
     fn take_in(&mut self) {
-        loop {
-            let event = match self.incoming.try_recv() {
-                Ok(event) => event,
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
-            };
+        while let Ok(event) = self.incoming.try_recv() {
             match &event {
                 Event::ChannelOpen(channel) => _ = self.open.insert(*channel),
                 Event::ChannelClosed(channel) => _ = self.open.remove(channel),

@@ -96,6 +96,7 @@ pub struct WebRtc {
     resend_ssrc: Option<Ssrc>,
     channels: Vec<(ChannelId, Channel)>,
     pacing: Pacing,
+    unpaced: bool,
     estimate: Bitrate,
     rtt: Option<Duration>,
     loss: f32,
@@ -161,7 +162,8 @@ impl WebRtc {
             next_sequence: SeqNo::from(1),
             resend_ssrc,
             channels: Vec::new(),
-            pacing: Pacing::new(),
+            pacing: Pacing::default(),
+            unpaced: false,
             estimate: config.initial_estimate,
             rtt: None,
             loss: 0.0,
@@ -278,12 +280,13 @@ impl WebRtc {
         let pair = stats.selected_candidate_pair.as_ref();
         self.rtt = pair.and_then(|pair| pair.current_round_trip_time).or(self.rtt);
         self.loss = stats.egress_loss_fraction.unwrap_or_default();
-        self.pacing.handle_loss(self.clock.now(), self.loss);
+        self.pacing.handle_measurement(self.clock.now(), self.loss, self.estimate);
         self.apply_pacing();
     }
 
     fn apply_pacing(&mut self) {
-        if let Some(unpaced) = self.pacing.poll()
+        let unpaced = self.pacing.unpaced(self.clock.now());
+        if std::mem::replace(&mut self.unpaced, unpaced) != unpaced
             && let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None)
         {
             tracing::debug!(unpaced, "pacing");
@@ -383,12 +386,18 @@ impl WebRtc {
         }
     }
 
-    /// Tells str0m what to aim at. It probes at twice that, which on a path that carries no more than the estimate is a
-    /// queue of no more than 15 ms; and it must neither probe nor pad while the stream rests. Only an estimate of
-    /// nothing keeps it from padding: so the estimate is kept here, and given back afterwards.
+    /// Tells str0m what to aim at. It probes at up to twice that for 15 ms; on a path that carries no more than the
+    /// estimate this leaves a queue of 15 ms, and of much more if it were told what we wish for.
+    ///
+    /// While the stream rests, it must neither probe nor pad. Only an estimate of nothing keeps it from padding: so the
+    /// estimate is kept here, and given back afterwards.
     fn take_aim(&mut self) -> Result<(), TransportError> {
         let recent = self.clock.now().since(self.last_video) < REST_AFTER;
-        let aim = if recent { self.desired.min(self.estimate) } else { Bitrate::ZERO };
+        let aim = match recent {
+            true if self.unpaced => self.desired,
+            true => self.desired.min(self.estimate),
+            false => Bitrate::ZERO,
+        };
         let step = aim.as_bps().abs_diff(self.aim.as_bps());
         if step * 20 <= self.aim.as_bps() {
             return Ok(());

@@ -277,6 +277,29 @@ fn the_viewer_can_ask_for_a_key_frame() {
 }
 
 #[test]
+fn a_still_picture_costs_nothing_and_goes_on_at_the_same_estimate() {
+    let mut session = Session::connected();
+    session.host.set_rate(true, Bitrate::mbps(8));
+    session.send_frame(0, 5);
+    session.until("a frame", |s| s.arrived().len() == 5);
+    // A browser asks for a frame after 3 s without one; by then there has been no padding for a second.
+    let end = session.clock.now() + Duration::from_secs(3);
+    session.until("the end of patience", |s| s.clock.now() >= end);
+    let sent = session.host.path().sent;
+    assert!(sent < Bitrate::kbps(20), "{sent}");
+    let estimate = session.host.path().estimate;
+    assert!(estimate > Bitrate::mbps(1), "{estimate}");
+
+    let mid = session.viewer.mid;
+    let mut api = session.viewer.rtc.direct_api();
+    api.stream_rx_by_mid(mid, None).unwrap().request_keyframe(KeyframeRequestKind::Pli);
+    session.viewer.drain();
+    session.until("the request, which is none for a key frame", |s| s.has(&Event::FrameRequest));
+    session.send_frame(1, 50);
+    session.until("a large frame", |s| s.arrived().len() == 55);
+}
+
+#[test]
 fn messages_go_both_ways() {
     let mut session = Session::negotiated();
     assert_eq!(session.host.send(Channel::Control, b"early"), Err(SendError::NotOpen));
