@@ -173,9 +173,11 @@ export class Session {
 
   /** Runs the steps of the negotiation one after the other. */
   #queue(step: () => Promise<void>): void {
-    this.#signals = this.#signals.then(async () => {
-      if (!this.#over) await step();
-    });
+    this.#signals = this.#signals
+      .then(async () => {
+        if (!this.#over) await step();
+      })
+      .catch(() => this.#fail("bad answer"));
   }
 
   async #offer(options?: RTCOfferOptions): Promise<void> {
@@ -185,12 +187,8 @@ export class Session {
   }
 
   async #answered(sdp: string): Promise<void> {
-    try {
-      await this.#peer.setRemoteDescription({ type: "answer", sdp });
-      for (const candidate of this.#candidates.splice(0)) await this.#peer.addIceCandidate(candidate);
-    } catch {
-      this.#fail("bad answer");
-    }
+    await this.#peer.setRemoteDescription({ type: "answer", sdp });
+    for (const candidate of this.#candidates.splice(0)) await this.#add(candidate);
   }
 
   async #reachable(candidate: string): Promise<void> {
@@ -200,8 +198,12 @@ export class Session {
       this.#candidates.push(init);
       return;
     }
+    await this.#add(init);
+  }
+
+  async #add(candidate: RTCIceCandidateInit): Promise<void> {
     // One candidate that this browser cannot use is no reason to give up the others.
-    await this.#peer.addIceCandidate(init).catch(() => {});
+    await this.#peer.addIceCandidate(candidate).catch(() => {});
   }
 
   #pathChanged(): void {

@@ -40,7 +40,7 @@ export class Meeting {
     this.#socket.onopen = () => this.#start();
     this.#socket.onmessage = (event) => this.#receive(event.data);
     this.#socket.onclose = () => this.#finish(() => handlers.lost(this.#opened));
-    // A page that cannot load its key-exchange module cannot prove anything.
+    // A page that cannot load its key-exchange module, or may not run it, cannot prove anything.
     this.#login.catch(() => this.#refuse(RefusalReason.REFUSAL_UNSPECIFIED));
   }
 
@@ -63,8 +63,9 @@ export class Meeting {
 
   async #start(): Promise<void> {
     this.#opened = true;
-    const { ke1 } = await this.#login;
-    this.#transmit({ case: "authStart", value: { version: PROTOCOL_VERSION, ke1 } });
+    const login = await this.#login.catch(() => undefined);
+    if (login === undefined) return;
+    this.#transmit({ case: "authStart", value: { version: PROTOCOL_VERSION, ke1: login.ke1 } });
   }
 
   async #receive(data: unknown): Promise<void> {

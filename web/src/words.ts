@@ -93,7 +93,9 @@ export function endWords(reason: EndReason, detail: string): Words {
 
 export const PROTOCOL: Words = {
   title: "The connection could not be set up",
-  text: "The other side sent something that this page does not understand. Reload the page and try again.",
+  text:
+    "This page could not load all of its parts, or the other side said something that it does not understand. " +
+    "Reload the page and try again.",
 };
 
 export const NO_WEBRTC: Words = {
