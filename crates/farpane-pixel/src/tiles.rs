@@ -39,8 +39,6 @@ impl Kernel {
             Level::Sse41 => sse41,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => avx2,
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512,
             #[cfg(target_arch = "aarch64")]
             Level::Neon => neon,
             _ => scalar,
@@ -131,15 +129,6 @@ unsafe fn sse41(new: *const u8, old: *mut u8, changed: &mut [bool]) {
 unsafe fn avx2(new: *const u8, old: *mut u8, changed: &mut [bool]) {
     // SAFETY: the caller's promise, and this function is compiled for AVX2.
     unsafe { update_tiles::<std::arch::x86_64::__m256i>(new, old, changed) }
-}
-
-/// # Safety
-/// As [`UpdateTiles`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512(new: *const u8, old: *mut u8, changed: &mut [bool]) {
-    // SAFETY: the caller's promise, and this function is compiled for AVX-512F.
-    unsafe { update_tiles::<std::arch::x86_64::__m512i>(new, old, changed) }
 }
 
 /// # Safety

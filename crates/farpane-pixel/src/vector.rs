@@ -99,41 +99,6 @@ mod x86 {
             unsafe { _mm256_testz_si256(self, _mm256_set1_epi32(COLOUR as i32)) == 0 }
         }
     }
-
-    /// AVX-512F.
-    impl Vector for __m512i {
-        const BYTES: usize = 64;
-
-        #[inline(always)]
-        unsafe fn load(from: *const u8) -> Self {
-            // SAFETY: by the trait's contract.
-            unsafe { _mm512_loadu_si512(from.cast()) }
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, to: *mut u8) {
-            // SAFETY: by the trait's contract.
-            unsafe { _mm512_storeu_si512(to.cast(), self) }
-        }
-
-        #[inline(always)]
-        unsafe fn xor(self, other: Self) -> Self {
-            // SAFETY: by the trait's contract.
-            unsafe { _mm512_xor_si512(self, other) }
-        }
-
-        #[inline(always)]
-        unsafe fn or(self, other: Self) -> Self {
-            // SAFETY: by the trait's contract.
-            unsafe { _mm512_or_si512(self, other) }
-        }
-
-        #[inline(always)]
-        unsafe fn any_colour(self) -> bool {
-            // SAFETY: by the trait's contract.
-            unsafe { _mm512_test_epi32_mask(self, _mm512_set1_epi32(COLOUR as i32)) != 0 }
-        }
-    }
 }
 
 #[cfg(target_arch = "aarch64")]
