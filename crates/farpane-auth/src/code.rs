@@ -131,7 +131,9 @@ fn parse_symbols<const N: usize>(text: &str) -> Result<[u8; N], CodeError> {
     let mut symbols = [0; N];
     let mut found = 0;
     for character in text.chars() {
-        if character.is_whitespace() || matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}') {
+        if character.is_whitespace()
+            || matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+        {
             continue;
         }
         let symbol = match character.to_ascii_uppercase() {

@@ -16,7 +16,8 @@ use crate::{Code, HostHandshake, RoutingId, Share, Step};
 pub fn handshake(data: &[u8]) {
     // Opening a share costs an Argon2, so one serves until its attempts are used up.
     static SHARE: OnceLock<Mutex<Share>> = OnceLock::new();
-    let open = || Share::open(RoutingId::random(), Duration::ZERO).expect("the system has random numbers");
+    let open =
+        || Share::open(RoutingId::random(), Duration::ZERO).expect("the system has random numbers");
     let share = &mut *SHARE.get_or_init(|| Mutex::new(open())).lock().expect("no panic before");
     if share.attempts_left() == 0 {
         *share = open();

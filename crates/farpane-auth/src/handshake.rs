@@ -42,17 +42,21 @@ impl HostHandshake {
     /// been given.
     pub fn handle(&mut self, now: Duration, share: &mut Share, signal: &Signal) -> Step {
         match (std::mem::replace(&mut self.progress, Progress::Over), &signal.body) {
-            (Progress::Start, Some(Body::AuthStart(message))) => match share.start(now, self.source, message) {
-                Ok((id, reply)) => {
-                    self.progress = Progress::Finish(id);
-                    Step::Reply(Signal { body: Some(Body::AuthReply(reply)) })
+            (Progress::Start, Some(Body::AuthStart(message))) => {
+                match share.start(now, self.source, message) {
+                    Ok((id, reply)) => {
+                        self.progress = Progress::Finish(id);
+                        Step::Reply(Signal { body: Some(Body::AuthReply(reply)) })
+                    }
+                    Err(refused) => Step::Refused(refused),
                 }
-                Err(refused) => Step::Refused(refused),
-            },
-            (Progress::Finish(id), Some(Body::AuthFinish(message))) => match share.finish(now, id, message) {
-                Ok(keys) => Step::Admitted(keys),
-                Err(refused) => Step::Refused(refused),
-            },
+            }
+            (Progress::Finish(id), Some(Body::AuthFinish(message))) => {
+                match share.finish(now, id, message) {
+                    Ok(keys) => Step::Admitted(keys),
+                    Err(refused) => Step::Refused(refused),
+                }
+            }
             (progress, _) => {
                 self.progress = progress;
                 self.close(share);

@@ -18,6 +18,10 @@ mod viewer;
 pub use code::{Code, CodeError, ROUTING_SYMBOLS, RoutingId, SECRET_SYMBOLS, Secret};
 pub use handshake::{HostHandshake, Step};
 pub use seal::{Open, Seal, SealError, SessionKeys};
-pub use share::{CODE_LIFETIME, EXCHANGE_TIMEOUT, ExchangeId, MAX_WRONG_ATTEMPTS, Refused, Share, ShareState};
-pub use suite::{ARGON2_ITERATIONS, ARGON2_MEMORY_KIB, ARGON2_PARALLELISM, HOST_IDENTITY, SetupError};
+pub use share::{
+    CODE_LIFETIME, EXCHANGE_TIMEOUT, ExchangeId, MAX_WRONG_ATTEMPTS, Refused, Share, ShareState,
+};
+pub use suite::{
+    ARGON2_ITERATIONS, ARGON2_MEMORY_KIB, ARGON2_PARALLELISM, HOST_IDENTITY, SetupError,
+};
 pub use viewer::{ViewerError, ViewerHandshake};

@@ -118,7 +118,8 @@ impl Open {
         if sealed.seq != expected {
             return Err(SealError::Order { found: sealed.seq, expected });
         }
-        let session = Session::decode(sealed.payload.as_slice()).map_err(|_| SealError::Malformed)?;
+        let session =
+            Session::decode(sealed.payload.as_slice()).map_err(|_| SealError::Malformed)?;
         self.next = expected.checked_add(1);
         Ok(session)
     }

@@ -12,7 +12,7 @@ use farpane_wire::v1::{AuthFinish, AuthReply, AuthStart, Refusal, RefusalReason}
 use opaque_ke::{CredentialFinalization, CredentialRequest, ServerLogin};
 use rand_core::OsRng;
 
-use crate::suite::{Record, Suite, login_parameters, register};
+use crate::suite::{KE1_BYTES, KE3_BYTES, Record, Suite, exactly, login_parameters, register};
 use crate::{Code, RoutingId, SessionKeys, SetupError};
 
 /// How long a code can be used.
@@ -90,7 +90,15 @@ impl Share {
     pub fn open(routing_id: RoutingId, now: Duration) -> Result<Share, SetupError> {
         let code = Code::generate(routing_id);
         let record = register(&code)?;
-        Ok(Share { code, record, opened: now, used: false, wrong: 0, pending: Vec::new(), next_id: 0 })
+        Ok(Share {
+            code,
+            record,
+            opened: now,
+            used: false,
+            wrong: 0,
+            pending: Vec::new(),
+            next_id: 0,
+        })
     }
 
     /// The code to show to the person at the host.
@@ -145,7 +153,8 @@ impl Share {
             return Err(Refused::because(RefusalReason::RefusalBusy));
         }
         let malformed = |_| Refused::because(RefusalReason::RefusalProtocol);
-        let request = CredentialRequest::deserialize(&message.ke1).map_err(malformed)?;
+        let request =
+            exactly(&message.ke1, KE1_BYTES, CredentialRequest::deserialize).map_err(malformed)?;
         let routing_id = self.code.routing_id();
         let start = ServerLogin::start(
             &mut OsRng,
@@ -166,14 +175,19 @@ impl Share {
     ///
     /// # Errors
     /// [`Refused`] is the answer to give; a wrong or malformed proof has cost an attempt.
-    pub fn finish(&mut self, now: Duration, id: ExchangeId, message: &AuthFinish) -> Result<SessionKeys, Refused> {
+    pub fn finish(
+        &mut self,
+        now: Duration,
+        id: ExchangeId,
+        message: &AuthFinish,
+    ) -> Result<SessionKeys, Refused> {
         self.check_open(now)?;
         let Some(place) = self.pending.iter().position(|exchange| exchange.id == id) else {
             return Err(Refused::because(RefusalReason::RefusalProtocol));
         };
         let exchange = self.pending.swap_remove(place);
         let routing_id = self.code.routing_id();
-        let proof = CredentialFinalization::deserialize(&message.ke3)
+        let proof = exactly(&message.ke3, KE3_BYTES, CredentialFinalization::deserialize)
             .and_then(|proof| exchange.login.finish(proof, login_parameters(&routing_id)));
         match proof {
             Ok(finish) => {
@@ -184,7 +198,9 @@ impl Share {
                 self.wrong += 1;
                 Err(match self.attempts_left() {
                     0 => Refused::because(RefusalReason::RefusalLocked),
-                    attempts_left => Refused { reason: RefusalReason::RefusalWrongCode, attempts_left },
+                    attempts_left => {
+                        Refused { reason: RefusalReason::RefusalWrongCode, attempts_left }
+                    }
                 })
             }
         }

@@ -5,7 +5,7 @@ use opaque_ke::errors::ProtocolError;
 use opaque_ke::{ClientLogin, ClientLoginFinishParameters, CredentialResponse};
 use rand_core::OsRng;
 
-use crate::suite::{Suite, identifiers, stretching};
+use crate::suite::{KE2_BYTES, Suite, exactly, identifiers, stretching};
 use crate::{Code, SessionKeys, SetupError};
 
 /// An exchange that waits for the host's [`AuthReply`].
@@ -31,8 +31,10 @@ impl ViewerHandshake {
     /// [`SetupError`] when the system's random source fails.
     pub fn start(code: Code) -> Result<(ViewerHandshake, AuthStart), SetupError> {
         let start = ClientLogin::<Suite>::start(&mut OsRng, code.secret().as_bytes())?;
-        let message =
-            AuthStart { version: farpane_wire::PROTOCOL_VERSION, ke1: start.message.serialize().to_vec() };
+        let message = AuthStart {
+            version: farpane_wire::PROTOCOL_VERSION,
+            ke1: start.message.serialize().to_vec(),
+        };
         Ok((ViewerHandshake { code, login: start.state }, message))
     }
 
@@ -41,7 +43,8 @@ impl ViewerHandshake {
     /// # Errors
     /// [`ViewerError`] says whether the code or the message was at fault.
     pub fn finish(self, reply: &AuthReply) -> Result<(AuthFinish, SessionKeys), ViewerError> {
-        let response = CredentialResponse::deserialize(&reply.ke2).map_err(|_| ViewerError::Malformed)?;
+        let response = exactly(&reply.ke2, KE2_BYTES, CredentialResponse::deserialize)
+            .map_err(|_| ViewerError::Malformed)?;
         let routing_id = self.code.routing_id();
         let stretching = stretching();
         let parameters =

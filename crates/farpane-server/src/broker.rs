@@ -82,13 +82,17 @@ pub struct Knock {
     pub incoming: mpsc::Receiver<Vec<u8>>,
     /// Messages for the viewer; an error when it is gone.
     pub outgoing: mpsc::Sender<Vec<u8>>,
-    admission: Arc<AtomicBool>,
+    pub admission: Admission,
 }
 
-impl Knock {
-    /// Says that this viewer has proved itself. Until then it is one of a bounded number of strangers with little time.
-    pub fn admit(&self) {
-        self.admission.store(true, Ordering::Release);
+/// Vouches for a viewer. Until then it is one of a bounded number of strangers with little time.
+#[derive(Debug)]
+pub struct Admission(Arc<AtomicBool>);
+
+impl Admission {
+    /// Says that this viewer has proved itself.
+    pub fn grant(self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -101,5 +105,5 @@ pub(crate) struct Ends {
 pub(crate) fn knock(from: SocketAddr, admission: Arc<AtomicBool>) -> (Knock, Ends) {
     let (to_host, incoming) = mpsc::channel(MESSAGES);
     let (outgoing, to_viewer) = mpsc::channel(MESSAGES);
-    (Knock { from, incoming, outgoing, admission }, Ends { to_host, to_viewer })
+    (Knock { from, incoming, outgoing, admission: Admission(admission) }, Ends { to_host, to_viewer })
 }

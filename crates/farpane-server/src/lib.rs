@@ -4,7 +4,7 @@
 //! reaches it. So reaching it authorises nothing, and what it guards is only its own resources and those of the
 //! session that is already there:
 //! - [`Limits`] bound connections, waiting viewers, guesses at routing ids, messages and time, per source and overall;
-//! - a viewer that the host has admitted ([`Knock::admit`]) no longer counts as waiting and is never the one to go;
+//! - a viewer that the host has admitted ([`Admission::grant`]) no longer counts as waiting and is never the one to go;
 //! - a WebSocket is only taken from a page of the same origin. The `Host` header is not held to a list: whoever runs
 //!   this reaches it by names and addresses that it cannot know. A page that rebinds its own name to this address
 //!   can therefore connect, and gains what any program on the network has: a try at a code, which the host counts.
@@ -33,7 +33,7 @@ use farpane_wire::v1::RefusalReason;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-pub use broker::{Broker, Knock, Registration};
+pub use broker::{Admission, Broker, Knock, Registration};
 pub use doors::Limits;
 use doors::{Doors, Guest, GuestListener};
 
