@@ -82,6 +82,7 @@ pub struct Knock {
     pub incoming: mpsc::Receiver<Vec<u8>>,
     /// Messages for the viewer; an error when it is gone.
     pub outgoing: mpsc::Sender<Vec<u8>>,
+    /// For when the viewer has proved itself.
     pub admission: Admission,
 }
 
@@ -91,7 +92,7 @@ pub struct Admission(Arc<AtomicBool>);
 
 impl Admission {
     /// Says that this viewer has proved itself.
-    pub fn grant(self) {
+    pub fn grant(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
@@ -105,5 +106,8 @@ pub(crate) struct Ends {
 pub(crate) fn knock(from: SocketAddr, admission: Arc<AtomicBool>) -> (Knock, Ends) {
     let (to_host, incoming) = mpsc::channel(MESSAGES);
     let (outgoing, to_viewer) = mpsc::channel(MESSAGES);
-    (Knock { from, incoming, outgoing, admission: Admission(admission) }, Ends { to_host, to_viewer })
+    (
+        Knock { from, incoming, outgoing, admission: Admission(admission) },
+        Ends { to_host, to_viewer },
+    )
 }

@@ -229,7 +229,7 @@ async fn strangers_are_counted_per_source_and_overall_until_admitted() {
     assert_eq!(refusal(&mut fourth).await, RefusalReason::RefusalOverloaded);
     host.next().await;
 
-    first_knock.admit();
+    first_knock.admission.grant();
     exchange(&mut first, &mut first_knock, "still here").await;
     let (mut next, mut knock) = meeting.pair(&mut host).await;
     exchange(&mut next, &mut knock, "its place was free").await;
@@ -241,7 +241,7 @@ async fn a_thousand_garbage_connections_change_nothing_for_the_live_session() {
     let mut host = meeting.broker.register();
     let routing_id = host.routing_id();
     let (mut viewer, mut live) = meeting.pair(&mut host).await;
-    live.admit();
+    live.admission.grant();
     exchange(&mut viewer, &mut live, "before").await;
     // A host that looks at each knock and keeps the strangers waiting.
     let (meet, mut met) = tokio::sync::mpsc::unbounded_channel();
@@ -340,7 +340,7 @@ async fn a_viewer_that_is_not_admitted_in_time_is_shown_out_and_an_admitted_one_
     let meeting = meeting(limits).await;
     let mut host = meeting.broker.register();
     let (mut admitted, mut admitted_knock) = meeting.pair(&mut host).await;
-    admitted_knock.admit();
+    admitted_knock.admission.grant();
     let (mut viewer, mut knock) = meeting.pair(&mut host).await;
     exchange(&mut viewer, &mut knock, "hello").await;
     assert_eq!(end(&mut viewer).await, Some(CloseCode::Policy));
@@ -358,7 +358,7 @@ async fn a_viewer_that_vanished_without_a_word_is_noticed() {
     let mut host = meeting.broker.register();
     // Not polled, this viewer answers no ping; its socket stays open.
     let (_vanished, mut knock) = meeting.pair(&mut host).await;
-    knock.admit();
+    knock.admission.grant();
     assert_eq!(knock.incoming.recv().await, None);
 }
 
