@@ -1,3 +1,143 @@
-//! Threads and wiring of the media pipeline.
+//! Threads and wiring of the media pipeline: a desktop on one side, a transport on the other.
+//!
+//! [`Engine::start`] takes an opened [`Desktop`] and a negotiated [`Transport`] and runs until the viewer leaves, the
+//! path is lost for good, the desktop goes away or [`Engine::stop`] is called. Four threads, each the only owner of its
+//! stage: `capture` waits for damage and publishes frames, `video` narrows, encodes and packetizes the newest of them,
+//! `net` drives the transport and speaks the data channels, `input` acts on the desktop. They meet only in lock-free
+//! queues and in the atomics of [`shared::Shared`]. There are no algorithms here.
 
 #![forbid(unsafe_code)]
+
+mod capture;
+mod input;
+mod messages;
+mod net;
+mod shared;
+mod threads;
+mod video;
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use farpane_codec::Codec;
+use farpane_desktop::Desktop;
+use farpane_media::{Bitrate, Clock, Size};
+use farpane_transport::{NegotiationError, Transport, Waker};
+use farpane_wire::v1::EndReason;
+
+/// What one session runs with.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    pub codec: Codec,
+    /// Encoder threads, each coding a slice.
+    pub encoder_threads: u32,
+    /// Frames a second at most.
+    pub max_fps: u32,
+    /// Ignore all input of the viewer.
+    pub view_only: bool,
+    /// How long a lost path may take to come back before the session ends.
+    pub path_patience: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            codec: Codec::H264,
+            encoder_threads: 2,
+            max_fps: 60,
+            view_only: false,
+            path_patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a running session tells its owner, from the net thread; the receiver must not block.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Media can flow. Again after each [`Event::PathLost`] that healed.
+    Connected { route: String },
+    /// Nothing comes through; the viewer may restart ICE within [`Config::path_patience`].
+    PathLost,
+    /// Once a second while connected.
+    Report(Report),
+    /// The session is over and its threads are ending. `detail` is for people.
+    Ended { reason: EndReason, detail: String },
+}
+
+/// One second of a session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub size: Size,
+    /// Frames that left.
+    pub fps: f64,
+    pub sent: Bitrate,
+    pub estimate: Bitrate,
+    pub rtt: Duration,
+    /// Fraction of packets lost, 0..=1.
+    pub loss: f64,
+    /// Source to display as the viewer measures it; `None` until it has.
+    pub delay_p50: Option<Duration>,
+    pub delay_p95: Option<Duration>,
+    /// Frames captured, and captured but replaced by a newer one before the encoder was free.
+    pub captured: u64,
+    pub displaced: u64,
+}
+
+/// A running session. Dropping it stops it and waits for its threads.
+pub struct Engine {
+    commands: std::sync::mpsc::Sender<net::Command>,
+    waker: Waker,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a viewer signals during a session.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// SDP of an ICE restart.
+    Offer(String),
+    /// A candidate attribute's value; empty when there are no more.
+    Candidate(String),
+}
+
+/// Receives the answer to [`Engine::signal`]: an SDP answer for an offer.
+pub type SignalReply = Box<dyn FnOnce(Result<Option<String>, NegotiationError>) + Send>;
+
+impl Engine {
+    /// Starts the threads. Capturing begins at once, so that the first picture is ready when the path is.
+    pub fn start(
+        desktop: Desktop,
+        transport: Box<dyn Transport>,
+        config: Config,
+        clock: Clock,
+        events: impl FnMut(Event) + Send + 'static,
+    ) -> Engine {
+        threads::spawn(desktop, transport, config, clock, Box::new(events))
+    }
+
+    /// Passes what the viewer signalled to the transport: a candidate, or the offer of an ICE restart.
+    pub fn signal(&self, signal: Signal, reply: SignalReply) {
+        self.command(net::Command::Signal(signal, reply));
+    }
+
+    /// Ends the session; the viewer is told why. Returns at once: [`Event::Ended`] follows.
+    pub fn stop(&self, reason: EndReason, detail: &str) {
+        self.command(net::Command::End { reason, detail: detail.to_owned() });
+    }
+
+    fn command(&self, command: net::Command) {
+        // A closed channel means that the net thread has already ended the session.
+        let _ = self.commands.send(command);
+        self.waker.ring();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop(EndReason::EndStopped, "");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a pipeline thread panicked");
+            }
+        }
+    }
+}

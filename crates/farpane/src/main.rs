@@ -1,2 +1,35 @@
-//! The farpane command.
-fn main() {}
+//! The farpane command: reads arguments and environment, and shows people and programs what happens.
+
+#![forbid(unsafe_code)]
+
+mod answers;
+mod cli;
+mod failure;
+mod json;
+mod share;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let filter = EnvFilter::try_from_env("FARPANE_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let Command::Share(options) = command;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("farpane: the system gives no threads to run on: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(share::run(options));
+    // A thread that reads the terminal never returns; it must not keep the process.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,500 @@
+//! The net thread: drives the transport, speaks the data channels, and decides when a session is over.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use farpane_desktop::{CaptureHandle, CursorEvent};
+use farpane_media::{Bitrate, Size, Time};
+use farpane_proto::PacketBuf;
+use farpane_queue::Consumer;
+use farpane_transport::{Channel, Event as Happened, Remote, Transport, TransportError};
+use farpane_wire::v1::{
+    ControlMessage, EndReason, Ended, Hello, InputMessage, PathReport, PointerMessage, Pong,
+    StatsMessage, ViewerReport, control_message,
+};
+use farpane_wire::{MAX_CHANNEL_BYTES, Message};
+
+use crate::input::{Act, Acts};
+use crate::messages::{Cursors, Hand, frame_record};
+use crate::shared::Shared;
+use crate::video::Record;
+use crate::{Config, Event, Report, Signal, SignalReply};
+
+/// How long frame records are gathered before they travel.
+const STATS_EVERY: Duration = Duration::from_millis(250);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// After the last frame the path counts as in use for so long.
+const ACTIVE_FOR: Duration = Duration::from_secs(2);
+/// How long a goodbye may take to leave.
+const GOODBYE: Duration = Duration::from_millis(100);
+/// Records in one message keep it well within one packet.
+const RECORDS_A_MESSAGE: usize = 24;
+
+/// What other threads ask of the net thread.
+pub(crate) enum Command {
+    Signal(Signal, SignalReply),
+    End {
+        reason: EndReason,
+        detail: String,
+    },
+    /// The video thread needs the whole picture again.
+    Recapture,
+}
+
+/// Everything a net thread hears from or says to, beside its transport.
+pub(crate) struct Outside {
+    pub commands: mpsc::Receiver<Command>,
+    pub cursor: mpsc::Receiver<CursorEvent>,
+    pub capture: CaptureHandle,
+    pub events: Box<dyn FnMut(Event) + Send>,
+}
+
+pub(crate) struct Net {
+    shared: Arc<Shared>,
+    config: Config,
+    transport: Box<dyn Transport>,
+    packets: Consumer<PacketBuf>,
+    records: Consumer<Record>,
+    outside: Outside,
+    acts: Acts,
+    hand: Hand,
+    cursors: Cursors,
+    /// The newest cursor events of each kind that the viewer could not be told yet.
+    unsent_cursor: Vec<CursorEvent>,
+    /// The picture size the viewer was last told.
+    size: Size,
+    /// As negotiated; known once connected.
+    codec: String,
+    stats: Stats,
+    viewer: Option<ViewerReport>,
+    /// Since when there is no path: at first since the start.
+    no_path_since: Option<Time>,
+    last_frame: Time,
+    active: bool,
+}
+
+/// Measurements on their way to the viewer and to the owner.
+struct Stats {
+    unsent: StatsMessage,
+    flush_at: Time,
+    report_at: Time,
+    reported_at: Time,
+    frames: u64,
+    bytes_at_report: u64,
+    target: Bitrate,
+}
+
+/// The session is over.
+struct Over {
+    reason: EndReason,
+    detail: String,
+    /// The viewer knows already, or cannot be told.
+    tell: bool,
+}
+
+impl Net {
+    pub fn new(
+        shared: Arc<Shared>,
+        config: Config,
+        transport: Box<dyn Transport>,
+        packets: Consumer<PacketBuf>,
+        records: Consumer<Record>,
+        outside: Outside,
+        acts: Acts,
+    ) -> Net {
+        let now = shared.clock.now();
+        let stats = Stats {
+            unsent: StatsMessage::default(),
+            flush_at: Time::NEVER,
+            report_at: Time::NEVER,
+            reported_at: now,
+            frames: 0,
+            bytes_at_report: 0,
+            target: Bitrate::ZERO,
+        };
+        Net {
+            shared,
+            config,
+            transport,
+            packets,
+            records,
+            outside,
+            acts,
+            hand: Hand::default(),
+            cursors: Cursors::default(),
+            unsent_cursor: Vec::new(),
+            size: Size::default(),
+            codec: String::new(),
+            stats,
+            viewer: None,
+            no_path_since: Some(now),
+            last_frame: Time::ZERO,
+            active: false,
+        }
+    }
+
+    pub fn run(mut self) {
+        let over = loop {
+            if let Err(over) = self.turn() {
+                break over;
+            }
+        };
+        self.end(over);
+    }
+
+    /// One wait and everything that came of it.
+    fn turn(&mut self) -> Result<(), Over> {
+        while let Ok(command) = self.outside.commands.try_recv() {
+            self.command(command)?;
+        }
+        self.send_packets()?;
+        while let Ok(event) = self.outside.cursor.try_recv() {
+            self.queue_cursor(event);
+        }
+        self.send_cursor();
+        let now = self.shared.clock.now();
+        let due = self.timers(now)?;
+        self.update_backlog();
+        self.transport.wait(due).map_err(broken)?;
+        while let Some(event) = self.transport.poll_event() {
+            self.happened(event)?;
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), Over> {
+        match command {
+            Command::Signal(signal, reply) => {
+                let remote = match &signal {
+                    Signal::Offer(sdp) => Remote::Offer(sdp),
+                    Signal::Candidate(candidate) => Remote::Candidate(candidate),
+                };
+                reply(self.transport.handle_signal(remote));
+                Ok(())
+            }
+            Command::Recapture => {
+                self.outside.capture.refresh();
+                Ok(())
+            }
+            Command::End { reason, detail } => Err(Over { reason, detail, tell: true }),
+        }
+    }
+
+    fn send_packets(&mut self) -> Result<(), Over> {
+        while let Some(packet) = self.packets.pop() {
+            self.transport.send_video(packet.payload(), &packet.meta).map_err(broken)?;
+            if packet.meta.marker {
+                self.frame_sent();
+            }
+        }
+        Ok(())
+    }
+
+    /// The last packet of a frame went to the transport; its record is the next in the queue.
+    fn frame_sent(&mut self) {
+        let Some(record) = self.records.pop() else { return };
+        let now = self.shared.clock.now();
+        self.last_frame = now;
+        self.stats.frames += 1;
+        self.stats.target = record.target;
+        if record.size != self.size {
+            self.size = record.size;
+            self.hello();
+        }
+        if self.stats.unsent.frames.is_empty() {
+            self.stats.flush_at = now + STATS_EVERY;
+        }
+        self.stats.unsent.frames.push(frame_record(&record, now));
+        if self.stats.unsent.frames.len() >= RECORDS_A_MESSAGE {
+            self.flush_stats();
+        }
+    }
+
+    /// Keeps only the newest event of a kind: the viewer is told what is, not what was.
+    fn queue_cursor(&mut self, event: CursorEvent) {
+        let position = |event: &CursorEvent| matches!(event, CursorEvent::Position { .. });
+        self.unsent_cursor.retain(|old| position(old) != position(&event));
+        self.unsent_cursor.push(event);
+    }
+
+    fn send_cursor(&mut self) {
+        if self.size == Size::default() {
+            return;
+        }
+        while let Some(event) = self.unsent_cursor.first() {
+            let message = self.cursors.message(event, self.size);
+            if self.transport.send(Channel::Cursor, &message.encode_to_vec()).is_err() {
+                // The shape has not travelled after all.
+                self.cursors = Cursors::default();
+                break;
+            }
+            self.unsent_cursor.remove(0);
+        }
+    }
+
+    /// Runs what is due and returns when the next thing is.
+    fn timers(&mut self, now: Time) -> Result<Time, Over> {
+        let mut due = self.stats.flush_at.min(self.stats.report_at);
+        if let Some(since) = self.no_path_since {
+            let until = since + self.config.path_patience;
+            if now >= until {
+                let detail = format!(
+                    "no way to the viewer for {} seconds",
+                    self.config.path_patience.as_secs()
+                );
+                return Err(Over { reason: EndReason::EndPathLost, detail, tell: true });
+            }
+            due = due.min(until);
+        }
+        if self.active && now >= self.last_frame + ACTIVE_FOR {
+            self.set_active(false);
+        } else if !self.active
+            && self.last_frame != Time::ZERO
+            && now < self.last_frame + ACTIVE_FOR
+        {
+            self.set_active(true);
+        }
+        if self.active {
+            due = due.min(self.last_frame + ACTIVE_FOR);
+        }
+        if now >= self.stats.flush_at {
+            self.flush_stats();
+        }
+        if now >= self.stats.report_at {
+            self.report(now);
+        }
+        Ok(due)
+    }
+
+    fn set_active(&mut self, active: bool) {
+        self.active = active;
+        // Room for bursts: a page switch wants far more than the average.
+        let desired = if active { self.stats.target * 2.0 } else { Bitrate::ZERO };
+        self.transport.set_rate(active, desired);
+    }
+
+    fn update_backlog(&mut self) {
+        let queued = self.transport.path().queued_bytes as u64;
+        let before = self.shared.backlog.swap(queued, Relaxed);
+        if (queued < before || queued == 0) && self.shared.held_back.take() {
+            self.shared.wake_video();
+        }
+    }
+
+    fn flush_stats(&mut self) {
+        let now = self.shared.clock.now();
+        self.stats.flush_at = Time::NEVER;
+        let path = self.transport.path();
+        self.stats.unsent.path = Some(PathReport {
+            estimate_kbps: kbps(path.estimate),
+            target_kbps: kbps(self.stats.target),
+            sent_kbps: kbps(path.sent),
+            rtt_us: path.rtt.map_or(0, |rtt| rtt.as_micros() as u32),
+            loss_permille: (path.loss * 1_000.0) as u32,
+            route: path.route.map(|route| route.to_string()).unwrap_or_default(),
+        });
+        // Unreliable by design: a viewer that cannot take them now does without.
+        let _ = self.transport.send(Channel::Stats, &self.stats.unsent.encode_to_vec());
+        self.stats.unsent.frames.clear();
+        if self.stats.report_at == Time::NEVER {
+            self.stats.report_at = now;
+        }
+    }
+
+    fn report(&mut self, now: Time) {
+        let path = self.transport.path();
+        let span = (now - self.stats.reported_at).max(Duration::from_millis(1));
+        let micros = |us: u32| (us > 0).then(|| Duration::from_micros(us.into()));
+        let viewer = self.viewer.take();
+        let report = Report {
+            size: self.size,
+            fps: self.stats.frames as f64 / span.as_secs_f64(),
+            sent: Bitrate::of(path.bytes.saturating_sub(self.stats.bytes_at_report), span),
+            estimate: path.estimate,
+            rtt: path.rtt.unwrap_or_default(),
+            loss: path.loss.into(),
+            delay_p50: viewer.as_ref().and_then(|viewer| micros(viewer.delay_us_p50)),
+            delay_p95: viewer.as_ref().and_then(|viewer| micros(viewer.delay_us_p95)),
+            captured: self.shared.captured.load(Relaxed),
+            displaced: self.shared.displaced.load(Relaxed),
+        };
+        self.stats.frames = 0;
+        self.stats.bytes_at_report = path.bytes;
+        self.stats.reported_at = now;
+        self.stats.report_at = now + REPORT_EVERY;
+        (self.outside.events)(Event::Report(report));
+    }
+
+    fn happened(&mut self, event: Happened) -> Result<(), Over> {
+        match event {
+            Happened::Connected { codec, route } => {
+                self.codec = codec.to_string();
+                self.path_up(route.to_string());
+            }
+            Happened::PathRestored => {
+                let route =
+                    self.transport.path().route.map(|route| route.to_string()).unwrap_or_default();
+                self.path_up(route);
+            }
+            Happened::PathLost => {
+                self.shared.live.set(false);
+                self.no_path_since = Some(self.shared.clock.now());
+                self.acts.put(Act::ReleaseAll);
+                (self.outside.events)(Event::PathLost);
+            }
+            Happened::KeyFrameRequest => self.want_key_frame(),
+            Happened::FrameRequest => {
+                self.shared.frame.set(true);
+                self.shared.wake_video();
+            }
+            Happened::Estimate(estimate) => self.shared.estimate.store(estimate.as_bps(), Relaxed),
+            Happened::ChannelOpen(Channel::Control) => self.hello(),
+            Happened::ChannelOpen(_) => {}
+            Happened::ChannelClosed(channel) => tracing::debug!(?channel, "closed by the viewer"),
+            Happened::Data(channel, message) => return self.message(channel, &message),
+            Happened::Closed => {
+                return Err(Over {
+                    reason: EndReason::EndViewerLeft,
+                    detail: String::new(),
+                    tell: false,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn path_up(&mut self, route: String) {
+        let now = self.shared.clock.now();
+        self.no_path_since = None;
+        self.shared.estimate.store(self.transport.path().estimate.as_bps(), Relaxed);
+        self.shared.live.set(true);
+        self.want_key_frame();
+        self.stats.report_at = now + REPORT_EVERY;
+        (self.outside.events)(Event::Connected { route });
+    }
+
+    fn want_key_frame(&mut self) {
+        self.shared.key_frame.set(true);
+        self.shared.wake_video();
+    }
+
+    fn hello(&mut self) {
+        if self.size == Size::default() {
+            return;
+        }
+        self.control(control_message::Body::Hello(Hello {
+            width: self.size.width,
+            height: self.size.height,
+            view_only: self.config.view_only,
+            codec: self.codec.clone(),
+            encoder: format!("{}, {} slices", self.config.codec, self.config.encoder_threads),
+        }));
+    }
+
+    fn control(&mut self, body: control_message::Body) {
+        let message = ControlMessage { body: Some(body) }.encode_to_vec();
+        if let Err(error) = self.transport.send(Channel::Control, &message) {
+            tracing::debug!(%error, "control message not sent");
+        }
+    }
+
+    /// Messages come from the viewer, who is a stranger: what makes no sense is dropped.
+    fn message(&mut self, channel: Channel, message: &[u8]) -> Result<(), Over> {
+        if message.len() > MAX_CHANNEL_BYTES {
+            return Ok(());
+        }
+        match channel {
+            Channel::Input if !self.config.view_only => {
+                if let Ok(message) = InputMessage::decode(message) {
+                    self.hand
+                        .acted(message)
+                        .into_iter()
+                        .flatten()
+                        .for_each(|act| self.acts.put(act));
+                }
+            }
+            Channel::Pointer if !self.config.view_only => {
+                let message = PointerMessage::decode(message).ok();
+                if let Some(act) = message.and_then(|message| self.hand.moved(message)) {
+                    self.acts.put(act);
+                }
+            }
+            Channel::Control => {
+                if let Ok(ControlMessage { body: Some(body) }) = ControlMessage::decode(message) {
+                    return self.controlled(body);
+                }
+            }
+            Channel::Input | Channel::Pointer | Channel::Cursor | Channel::Stats => {}
+        }
+        Ok(())
+    }
+
+    fn controlled(&mut self, body: control_message::Body) -> Result<(), Over> {
+        match body {
+            control_message::Body::Ping(ping) => {
+                self.acts.put(Act::Alive);
+                let host_us = self.shared.clock.now().as_micros();
+                self.control(control_message::Body::Pong(Pong {
+                    viewer_us: ping.viewer_us,
+                    host_us,
+                }));
+            }
+            control_message::Body::Report(report) => self.viewer = Some(report),
+            control_message::Body::Visibility(visibility) => {
+                self.shared.hidden.set(visibility.hidden);
+                self.acts.put(Act::ReleaseAll);
+                self.shared.wake_capture();
+                self.shared.wake_video();
+            }
+            control_message::Body::Refresh(_) => self.want_key_frame(),
+            control_message::Body::Ended(Ended { .. }) => {
+                return Err(Over {
+                    reason: EndReason::EndViewerLeft,
+                    detail: String::new(),
+                    tell: false,
+                });
+            }
+            // Only a host says these.
+            control_message::Body::Pong(_) | control_message::Body::Hello(_) => {}
+        }
+        Ok(())
+    }
+
+    fn end(mut self, over: Over) {
+        let Over { reason, detail, tell } = over;
+        self.shared.stop.set(true);
+        self.shared.live.set(false);
+        self.outside.capture.stop();
+        self.shared.wake_capture();
+        self.shared.wake_video();
+        if tell {
+            self.control(control_message::Body::Ended(Ended {
+                reason: reason.into(),
+                detail: detail.clone(),
+            }));
+        }
+        self.transport.close();
+        let deadline = self.shared.clock.now() + GOODBYE;
+        'goodbye: while self.shared.clock.now() < deadline {
+            if self.transport.wait(deadline).is_err() {
+                break;
+            }
+            while let Some(event) = self.transport.poll_event() {
+                if event == Happened::Closed {
+                    break 'goodbye;
+                }
+            }
+        }
+        (self.outside.events)(Event::Ended { reason, detail });
+    }
+}
+
+fn broken(error: TransportError) -> Over {
+    Over { reason: EndReason::EndHostError, detail: error.to_string(), tell: false }
+}
+
+fn kbps(rate: Bitrate) -> u32 {
+    u32::try_from(rate.as_bps() / 1_000).unwrap_or(u32::MAX)
+}

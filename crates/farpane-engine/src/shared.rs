@@ -1,0 +1,95 @@
+//! What the threads of a session tell each other outside the queues: flags and levels, all atomic.
+//!
+//! Every flag is written with release and read with acquire order: whoever sees a flag sees what was done before it was
+//! set. Levels (estimate, backlog, counters) stand alone and are relaxed.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
+
+use farpane_media::Clock;
+
+pub(crate) struct Shared {
+    pub clock: Clock,
+    /// Everything ends.
+    pub stop: Flag,
+    /// The path carries media now.
+    pub live: Flag,
+    /// The viewer's page is hidden: nothing need be captured.
+    pub hidden: Flag,
+    /// The viewer asked for a key frame since the video thread last looked.
+    pub key_frame: Flag,
+    /// The viewer wonders whether there is still a stream: any frame will do.
+    pub frame: Flag,
+    /// The video thread waits for the backlog to shrink.
+    pub held_back: Flag,
+    /// The transport's estimate of the path, in bits per second.
+    pub estimate: AtomicU64,
+    /// Bytes that the transport has accepted and not yet put on the network.
+    pub backlog: AtomicU64,
+    pub captured: AtomicU64,
+    pub displaced: AtomicU64,
+    video: OnceLock<Thread>,
+    capture: OnceLock<Thread>,
+}
+
+impl Shared {
+    pub fn new(clock: Clock) -> Shared {
+        Shared {
+            clock,
+            stop: Flag::default(),
+            live: Flag::default(),
+            hidden: Flag::default(),
+            key_frame: Flag::default(),
+            frame: Flag::default(),
+            held_back: Flag::default(),
+            estimate: AtomicU64::new(0),
+            backlog: AtomicU64::new(0),
+            captured: AtomicU64::new(0),
+            displaced: AtomicU64::new(0),
+            video: OnceLock::new(),
+            capture: OnceLock::new(),
+        }
+    }
+
+    /// Called by the video thread itself before it first sleeps, so that no wake-up is lost.
+    pub fn i_am_video(&self) {
+        self.video.get_or_init(std::thread::current);
+    }
+
+    pub fn i_am_capture(&self) {
+        self.capture.get_or_init(std::thread::current);
+    }
+
+    pub fn wake_video(&self) {
+        if let Some(thread) = self.video.get() {
+            thread.unpark();
+        }
+    }
+
+    pub fn wake_capture(&self) {
+        if let Some(thread) = self.capture.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// A condition that one thread raises and another looks at.
+#[derive(Default)]
+pub(crate) struct Flag(AtomicBool);
+
+impl Flag {
+    pub fn set(&self, value: bool) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Reads and lowers it.
+    pub fn take(&self) -> bool {
+        // The plain read keeps the cache line shared in the common case.
+        self.is_set() && self.0.swap(false, Ordering::AcqRel)
+    }
+}

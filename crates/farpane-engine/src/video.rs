@@ -1,0 +1,363 @@
+//! The video thread: from the newest frame to packets.
+//!
+//! One loop, one sleep. It works when there is a new picture, a key frame to make up, a skipped picture to code again or
+//! a still picture that is worth refining, and when the transport is not backed up; otherwise it is parked.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use farpane_codec::{AccessUnit, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
+use farpane_media::{Bitrate, Frame, Region, Size, Stamps, Time};
+use farpane_pixel::Detector;
+use farpane_proto::packetize::h264::Packetizer;
+use farpane_proto::rate::{Controller, KeyFrames};
+use farpane_proto::{MAX_PAYLOAD, PacketBuf, PacketMeta, PacketPool};
+use farpane_queue::{Producer, Taker};
+use farpane_transport::Waker;
+use farpane_wire::v1::EndReason;
+
+use crate::Config;
+use crate::net::Command;
+use crate::shared::Shared;
+use crate::threads::PACKETS;
+
+/// The RTP clock of video (RFC 6184, section 8.2.1).
+const RTP_CLOCK: u32 = 90_000;
+
+/// New pictures wait while the transport holds more than it sends in this time: what queues there is only delay.
+const BACKLOG: Duration = Duration::from_millis(25);
+
+/// A still picture coarser than this (H.264 QP) is coded again until it is not, or until that stops helping.
+const SHARP: u8 = 18;
+const STILL_AFTER: Duration = Duration::from_millis(60);
+const REFINEMENTS: u32 = 12;
+
+/// An encoder that fails is made anew; so often in a row and the session ends.
+const FAILURES: u32 = 3;
+
+/// What the net thread learns of a frame beside its packets, ahead of the last of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub rtp_time: u32,
+    pub stamps: Stamps,
+    pub bytes: usize,
+    pub key_frame: bool,
+    pub quantizer: u8,
+    pub size: Size,
+    pub target: Bitrate,
+}
+
+/// Why the current picture is to be coded once more without having changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Again {
+    No,
+    /// The encoder's bit budget was spent: the change has not been seen yet.
+    Skipped {
+        at: Time,
+    },
+    /// It could be sharper.
+    Refine {
+        at: Time,
+        left: u32,
+    },
+}
+
+pub(crate) struct Video {
+    shared: Arc<Shared>,
+    config: Config,
+    frames: Taker<Frame>,
+    out: Out,
+    commands: mpsc::Sender<Command>,
+    detector: Detector,
+    damage: Region,
+    encoder: Option<(Size, Box<dyn Encoder>)>,
+    rate: Controller,
+    key_frames: KeyFrames,
+    again: Again,
+    failures: u32,
+    /// Of the last picture, for coding it again.
+    stamps: Stamps,
+    last_rtp: u32,
+    frame: u64,
+}
+
+/// The way to the net thread.
+struct Out {
+    pool: PacketPool,
+    packets: Producer<PacketBuf>,
+    records: Producer<Record>,
+    packetizer: Packetizer,
+    waker: Waker,
+}
+
+impl Video {
+    pub fn new(
+        shared: Arc<Shared>,
+        config: Config,
+        frames: Taker<Frame>,
+        packets: Producer<PacketBuf>,
+        records: Producer<Record>,
+        waker: Waker,
+        commands: mpsc::Sender<Command>,
+    ) -> Video {
+        let out = Out {
+            pool: PacketPool::new(PACKETS),
+            packets,
+            records,
+            packetizer: Packetizer::new(MAX_PAYLOAD),
+            waker,
+        };
+        Video {
+            shared,
+            config,
+            frames,
+            out,
+            commands,
+            detector: Detector::new(),
+            damage: Region::new(),
+            encoder: None,
+            rate: Controller::new(Size::default(), Bitrate::ZERO),
+            key_frames: KeyFrames::default(),
+            again: Again::No,
+            failures: 0,
+            stamps: Stamps::default(),
+            last_rtp: 0,
+            frame: 0,
+        }
+    }
+
+    pub fn run(mut self) {
+        self.shared.i_am_video();
+        while !self.shared.stop.is_set() {
+            match self.step() {
+                Ok(Some(until)) => {
+                    let wait = until.since(self.shared.clock.now());
+                    if until == Time::NEVER {
+                        std::thread::park();
+                    } else if !wait.is_zero() {
+                        std::thread::park_timeout(wait);
+                    }
+                }
+                Ok(None) => {}
+                Err(error)
+                    if self.failures < FAILURES && matches!(error, EncodeError::Library { .. }) =>
+                {
+                    tracing::warn!(%error, "making a new encoder");
+                    self.failures += 1;
+                    self.encoder = None;
+                    self.detector = Detector::new();
+                    self.again = Again::No;
+                    // The picture is still in the capturer; ask for it whole.
+                    let _ = self.commands.send(Command::Recapture);
+                    self.out.waker.ring();
+                }
+                Err(error) => {
+                    let detail = error.to_string();
+                    let _ = self
+                        .commands
+                        .send(Command::End { reason: EndReason::EndHostError, detail });
+                    self.out.waker.ring();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Does one thing, or says until when there is nothing to do.
+    fn step(&mut self) -> Result<Option<Time>, EncodeError> {
+        if !self.shared.live.is_set() || self.shared.hidden.is_set() || self.backed_up() {
+            return Ok(Some(Time::NEVER));
+        }
+        let now = self.shared.clock.now();
+        if self.shared.key_frame.take() {
+            self.key_frames.handle_request(now);
+        }
+        self.rate.handle_estimate(Bitrate::bps(self.shared.estimate.load(Relaxed)), Bitrate::ZERO);
+        if let Some(frame) = self.frames.take() {
+            return self.picture(frame, now).map(|()| None);
+        }
+        if self.encoder.is_none() {
+            return Ok(Some(Time::NEVER));
+        }
+        if self.key_frames.poll(now) {
+            return self.repeat(true, now).map(|()| None);
+        }
+        if self.shared.frame.take() {
+            return self.repeat(false, now).map(|()| None);
+        }
+        let again = match self.again {
+            Again::No => Time::NEVER,
+            Again::Skipped { at } | Again::Refine { at, .. } => at,
+        };
+        if again <= now {
+            return self.repeat(false, now).map(|()| None);
+        }
+        Ok(Some(again.min(self.key_frames.poll_timeout().unwrap_or(Time::NEVER))))
+    }
+
+    fn backed_up(&self) -> bool {
+        let full = || {
+            let rate = Bitrate::bps(self.shared.estimate.load(Relaxed));
+            !self.out.packets.is_empty()
+                || self.shared.backlog.load(Relaxed) > rate.bytes_in(BACKLOG)
+        };
+        if !full() {
+            return false;
+        }
+        // Looked at again after the flag is up: the net thread either sees the flag or has made room before.
+        self.shared.held_back.set(true);
+        full()
+    }
+
+    fn picture(&mut self, mut frame: Frame, now: Time) -> Result<(), EncodeError> {
+        frame.stamps.taken = now;
+        let body: &farpane_media::FrameBody = &frame;
+        self.detector.update(body, Some(&body.damage), &mut self.damage);
+        let narrowed = self.shared.clock.now();
+        let key = self.key_frames.poll(now);
+        let new_size = self.encoder.as_ref().is_none_or(|(size, _)| *size != frame.size);
+        if self.damage.is_empty() && !key && !new_size {
+            return Ok(());
+        }
+        if new_size {
+            self.open(frame.size)?;
+        }
+        let (_, encoder) = self.encoder.as_mut().expect("opened above");
+        encoder.update(Picture { frame: &frame, damage: &self.damage })?;
+        self.stamps = Stamps { narrowed, converted: self.shared.clock.now(), ..frame.stamps };
+        self.frame = frame.seq;
+        drop(frame);
+        self.code(key, Again::No)
+    }
+
+    /// Codes the picture that the encoder has once more.
+    fn repeat(&mut self, key: bool, now: Time) -> Result<(), EncodeError> {
+        let before = self.again;
+        if !matches!(before, Again::Skipped { .. }) {
+            // Nothing changed: for the viewer's measurements the picture is as fresh as this moment.
+            self.stamps = Stamps {
+                changed: now,
+                captured: now,
+                taken: now,
+                narrowed: now,
+                converted: now,
+                ..Stamps::default()
+            };
+        }
+        self.code(key, before)
+    }
+
+    fn open(&mut self, size: Size) -> Result<(), EncodeError> {
+        self.rate.handle_size(size);
+        let config = EncoderConfig {
+            size,
+            bitrate: self.rate.target(),
+            max_fps: self.config.max_fps,
+            threads: self.config.encoder_threads,
+        };
+        self.encoder = Some((size, farpane_codec::open(self.config.codec, &config)?));
+        Ok(())
+    }
+
+    fn code(&mut self, key: bool, before: Again) -> Result<(), EncodeError> {
+        let Some((size, encoder)) = self.encoder.as_mut() else { return Ok(()) };
+        let target = self.rate.target();
+        let output = encoder.encode(&Request {
+            key_frame: key,
+            bitrate: target,
+            now: self.stamps.captured,
+        })?;
+        self.failures = 0;
+        let now = self.shared.clock.now();
+        let unit = match output {
+            Output::AccessUnit(unit) => unit,
+            Output::Skipped => {
+                if key {
+                    self.key_frames.handle_request(now);
+                }
+                self.again =
+                    Again::Skipped { at: now + Duration::from_secs(1) / self.config.max_fps };
+                return Ok(());
+            }
+        };
+        self.stamps.encoded = now;
+        let quantizer = unit.quantizer.unwrap_or(0);
+        let mut rtp_time = self.stamps.captured.rtp(RTP_CLOCK);
+        if rtp_time.wrapping_sub(self.last_rtp) as i32 <= 0 {
+            // A picture coded again within the clock's resolution still needs a timestamp of its own.
+            rtp_time = self.last_rtp.wrapping_add(1);
+        }
+        self.last_rtp = rtp_time;
+        let record = Record {
+            rtp_time,
+            stamps: self.stamps,
+            bytes: unit.data.len(),
+            key_frame: unit.key_frame,
+            quantizer,
+            size: *size,
+            target,
+        };
+        let meta = PacketMeta {
+            rtp_time,
+            frame: self.frame,
+            key_frame: unit.key_frame,
+            capture: self.stamps.captured,
+            ..PacketMeta::default()
+        };
+        let (key_frame, whole) = (unit.key_frame, self.out.send(&unit, meta, record, &self.shared));
+        if !whole {
+            // The viewer lacks this picture, so nothing may build on it.
+            tracing::warn!(
+                "a picture of {} bytes found no room; a key frame follows",
+                record.bytes
+            );
+            self.key_frames.handle_request(now);
+        } else if key_frame {
+            self.key_frames.handle_sent(now);
+        }
+        self.again = match before {
+            _ if quantizer <= SHARP => Again::No,
+            Again::Refine { left, .. } if left <= 1 => Again::No,
+            Again::Refine { left, .. } => Again::Refine { at: now + STILL_AFTER, left: left - 1 },
+            Again::No | Again::Skipped { .. } => {
+                Again::Refine { at: now + STILL_AFTER, left: REFINEMENTS }
+            }
+        };
+        Ok(())
+    }
+}
+
+impl Out {
+    /// Hands all packets of an access unit to the net thread, or none.
+    fn send(
+        &mut self,
+        unit: &AccessUnit<'_>,
+        meta: PacketMeta,
+        mut record: Record,
+        shared: &Shared,
+    ) -> bool {
+        let payloads = self.packetizer.packetize(unit.data, unit.units);
+        let count = payloads.clone().count();
+        let room = self.packets.capacity() - self.packets.len();
+        if count > self.pool.available().min(room) {
+            return false;
+        }
+        for (at, payload) in payloads.enumerate() {
+            let Some(mut packet) = self.pool.acquire() else { return false };
+            packet.fill(|space| payload.write(space));
+            packet.meta = PacketMeta { marker: payload.last, first_of_frame: at == 0, ..meta };
+            if payload.last {
+                record.stamps.packetized = shared.clock.now();
+                // Measurements only; when nobody takes them they may be lost.
+                let _ = self.records.push(record);
+            }
+            if self.packets.push(packet).is_err() {
+                return false;
+            }
+        }
+        self.waker.ring();
+        true
+    }
+}

@@ -1,0 +1,225 @@
+//! The life of a share: codes come and go, one viewer at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use farpane_auth::{SetupError, Share, ShareState};
+use farpane_desktop::OpenError;
+use farpane_media::Clock;
+use farpane_wire::v1::{EndReason, RefusalReason};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep_until};
+
+use crate::admission::{self, Gate, Turned};
+use crate::session::{self, Outcome};
+use crate::{Event, MeetingPoint, Place, ShareConfig, Visitor};
+
+/// So many spent codes are still refused with their own reason; older ones are unknown.
+const SPENT: usize = 8;
+
+/// So many visitors may be under way in the key exchange at once; the gate itself lets fewer in.
+const VISITORS: usize = 16;
+
+/// Why sharing ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    #[error(transparent)]
+    Desktop(#[from] OpenError),
+    #[error("cannot make a code: {0}")]
+    Code(#[from] SetupError),
+    #[error(
+        "five wrong codes were tried, so sharing has ended: run the command again for a new code"
+    )]
+    Locked,
+    #[error("the desktop went away while it was shared: {0}")]
+    DesktopLost(String),
+}
+
+/// A code that was issued, with the place at the meeting point that belongs to it.
+struct Issued {
+    gate: Arc<Gate>,
+    expires: Instant,
+    /// Forwards its visitors; ends with it.
+    doorman: AbortHandle,
+}
+
+impl Drop for Issued {
+    fn drop(&mut self) {
+        self.doorman.abort();
+    }
+}
+
+/// What the tasks of visitors tell the share.
+enum Tiding {
+    Visitor(Visitor, Arc<Gate>),
+    /// A visitor's exchange is over, one way or the other.
+    Settled,
+}
+
+/// Shares a desktop until `stop` becomes true or something ends it.
+///
+/// # Errors
+/// [`ShareError`] when it cannot begin or must end; its message says what to do.
+pub async fn share(
+    config: ShareConfig,
+    meeting: impl MeetingPoint,
+    events: mpsc::UnboundedSender<Event>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), ShareError> {
+    // Opened once before anybody is invited, so that what cannot be shared is said at once.
+    let source = config.source.clone();
+    let notes = tokio::task::spawn_blocking(move || {
+        source.open(Clock::start()).map(|desktop| desktop.notes)
+    })
+    .await
+    .map_err(|panic| ShareError::DesktopLost(panic.to_string()))??;
+    for note in notes {
+        let _ = events.send(Event::Note(note));
+    }
+
+    let (tidings, mut news) = mpsc::channel(VISITORS);
+    let config = Arc::new(config);
+    let epoch = Instant::now();
+    let mut spent: VecDeque<Issued> = VecDeque::new();
+    let mut issued = issue(&meeting, &events, &tidings, epoch)?;
+    let mut entering = 0;
+    let mut session: Option<JoinHandle<Option<Outcome>>> = None;
+    let (invite, mut invited) = mpsc::channel::<admission::Line>(1);
+    loop {
+        tokio::select! {
+            biased;
+            () = session::stopped(&mut stop) => {
+                if let Some(session) = session {
+                    if let Ok(Some(Outcome { reason, detail })) = session.await {
+                        let _ = events.send(Event::Disconnected { reason, detail });
+                    }
+                }
+                return Ok(());
+            }
+            outcome = finished(&mut session) => {
+                session = None;
+                if let Some(Outcome { reason, detail }) = outcome {
+                    let lost = (reason == EndReason::EndDisplayLost).then(|| detail.clone());
+                    let _ = events.send(Event::Disconnected { reason, detail });
+                    if let Some(why) = lost {
+                        return Err(ShareError::DesktopLost(why));
+                    }
+                }
+                retire(&mut issued, &mut spent, issue(&meeting, &events, &tidings, epoch)?);
+            }
+            Some(line) = invited.recv() => {
+                let (config, events, stop) = (config.clone(), events.clone(), stop.clone());
+                session = Some(tokio::spawn(admit(line, config, events, stop)));
+            }
+            Some(tiding) = news.recv() => match tiding {
+                Tiding::Settled => {
+                    entering -= 1;
+                    if issued.gate.with(Share::state) == ShareState::Locked {
+                        return Err(ShareError::Locked);
+                    }
+                }
+                Tiding::Visitor(visitor, gate) => {
+                    let taken = gate.with(Share::state) == ShareState::Used && Arc::ptr_eq(&gate, &issued.gate);
+                    if taken || entering >= VISITORS {
+                        let _ = events.send(Event::Refused { from: visitor.from, reason: RefusalReason::RefusalBusy });
+                        tokio::spawn(admission::refuse(visitor, RefusalReason::RefusalBusy));
+                    } else {
+                        entering += 1;
+                        tokio::spawn(enter(visitor, gate, invite.clone(), events.clone(), tidings.clone()));
+                    }
+                }
+            },
+            () = sleep_until(issued.expires), if session.is_none() => {
+                retire(&mut issued, &mut spent, issue(&meeting, &events, &tidings, epoch)?);
+            }
+        }
+    }
+}
+
+/// Makes a new code known at the meeting point and to the person.
+fn issue(
+    meeting: &impl MeetingPoint,
+    events: &mpsc::UnboundedSender<Event>,
+    tidings: &mpsc::Sender<Tiding>,
+    epoch: Instant,
+) -> Result<Issued, ShareError> {
+    let mut place = meeting.register();
+    let share = Share::open(place.routing_id(), epoch.elapsed())?;
+    let expires_in = share.expires_in(epoch.elapsed());
+    let expires = Instant::now() + expires_in;
+    let _ = events.send(Event::Ready { code: share.code().clone(), expires_in });
+    let gate = Gate::new(share, epoch);
+    let (to_share, door) = (tidings.clone(), gate.clone());
+    let doorman = tokio::spawn(async move {
+        loop {
+            let visitor = place.next().await;
+            if to_share.send(Tiding::Visitor(visitor, door.clone())).await.is_err() {
+                break;
+            }
+        }
+    });
+    Ok(Issued { gate, expires, doorman: doorman.abort_handle() })
+}
+
+/// Puts a code among the spent ones, where it is still refused with its reason.
+fn retire(issued: &mut Issued, spent: &mut VecDeque<Issued>, fresh: Issued) {
+    spent.push_back(std::mem::replace(issued, fresh));
+    if spent.len() > SPENT {
+        spent.pop_front();
+    }
+}
+
+/// The key exchange with one visitor.
+async fn enter(
+    visitor: Visitor,
+    gate: Arc<Gate>,
+    invite: mpsc::Sender<admission::Line>,
+    events: mpsc::UnboundedSender<Event>,
+    tidings: mpsc::Sender<Tiding>,
+) {
+    let from = visitor.from;
+    match admission::authenticate(visitor, &gate).await {
+        // Only one can pass: the gate's code is used up by it.
+        Ok(line) => {
+            let _ = invite.send(line).await;
+        }
+        Err(Turned::Away(reason)) => {
+            let _ = events.send(Event::Refused { from, reason });
+        }
+        Err(Turned::Left) => {}
+    }
+    let _ = tidings.send(Tiding::Settled).await;
+}
+
+/// Consent and session of the visitor who knew the code; `None` when it was not let in.
+async fn admit(
+    mut line: admission::Line,
+    config: Arc<ShareConfig>,
+    events: mpsc::UnboundedSender<Event>,
+    mut stop: watch::Receiver<bool>,
+) -> Option<Outcome> {
+    let consent = tokio::select! {
+        consent = admission::consent(&mut line, &config, &events) => consent,
+        () = session::stopped(&mut stop) => Ok(()),
+    };
+    match consent {
+        Ok(()) => Some(session::run(line, &config, &events, stop).await),
+        Err(Turned::Away(reason)) => {
+            let _ = events.send(Event::Refused { from: line.from, reason });
+            None
+        }
+        Err(Turned::Left) => None,
+    }
+}
+
+/// The end of the running session; never, while there is none.
+async fn finished(session: &mut Option<JoinHandle<Option<Outcome>>>) -> Option<Outcome> {
+    match session {
+        Some(running) => match running.await {
+            Ok(outcome) => outcome,
+            Err(panic) => Some(Outcome::failed(panic)),
+        },
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,152 @@
+//! Events for people: a few lines of text, and one calm status line while somebody is connected.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+
+use farpane_host::{CONSENT_TIME, EndReason, Event, RefusalReason, Report};
+
+use crate::failure::Failure;
+use crate::share::{Show, Whereabouts};
+
+pub struct Terminal {
+    /// The status line is redrawn in place, which only a terminal can do.
+    interactive: bool,
+    status_shown: bool,
+    viewer: String,
+}
+
+impl Terminal {
+    pub fn new() -> Terminal {
+        Terminal {
+            interactive: std::io::stdout().is_terminal(),
+            status_shown: false,
+            viewer: String::new(),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if std::mem::take(&mut self.status_shown) {
+            let _ = write!(out, "\r\x1b[K");
+        }
+        let _ = writeln!(out, "{text}");
+    }
+
+    /// Text that an answer follows on the same line.
+    fn ask(&mut self, text: &str) {
+        self.say("");
+        let mut out = std::io::stdout().lock();
+        let _ = write!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    fn status(&mut self, text: &str) {
+        if !self.interactive {
+            return;
+        }
+        let mut out = std::io::stdout().lock();
+        let _ = write!(out, "\r\x1b[K{text}").and_then(|()| out.flush());
+        self.status_shown = true;
+    }
+
+    fn ready(&mut self, url: &str, code: &str, minutes: u64, place: &Whereabouts) {
+        self.say(&format!("\nSharing this desktop. To see it, open\n\n    {url}\n"));
+        let pages: Vec<&str> = place.bases.iter().map(String::as_str).take(4).collect();
+        self.say(&format!("or go to {} and enter the code  {code}", pages.join(" or ")));
+        self.say(&format!(
+            "The code lets one viewer in and is good for {minutes} minutes. Ctrl-C stops sharing."
+        ));
+        if place.local_only {
+            self.say("Only this machine can open the page; --listen 0.0.0.0:8080 lets other machines in.");
+        } else {
+            self.say("The page is plain HTTP: use it on networks you trust, or through a tunnel.");
+        }
+    }
+}
+
+impl Show for Terminal {
+    fn event(&mut self, event: &Event, place: &Whereabouts) {
+        match event {
+            Event::Note(text) => self.say(&format!("Note: {text}")),
+            Event::Ready { code, expires_in } => {
+                self.ready(
+                    &place.url(code),
+                    &code.reveal(),
+                    (expires_in.as_secs() + 30) / 60,
+                    place,
+                );
+            }
+            Event::Asked { from, .. } => self.ask(&format!(
+                "{} knows the code and asks to see this desktop. Let them in? [y/N] ({} s) ",
+                from.ip(),
+                CONSENT_TIME.as_secs()
+            )),
+            Event::Answered { admitted: true, .. } => {}
+            Event::Answered { admitted: false, .. } => self.say("Not let in."),
+            Event::Refused { from, reason } => {
+                if let Some(words) = refused(*from, *reason) {
+                    self.say(&words);
+                }
+            }
+            Event::Connected { from, route, .. } => {
+                self.viewer = format!("{} ({route})", from.ip());
+                self.say(&format!("Connected: {}.", self.viewer));
+            }
+            Event::Reconnecting => {
+                self.say("The network path is gone; waiting for it to come back.")
+            }
+            Event::Report(report) => self.status(&status(&self.viewer, report)),
+            Event::Disconnected { reason, detail } => self.say(&disconnected(*reason, detail)),
+        }
+    }
+
+    fn nobody_there(&mut self) {
+        self.say("Nobody can be asked, since standard input has ended; --accept lets viewers in without asking.");
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        if std::mem::take(&mut self.status_shown) {
+            println!();
+        }
+        eprintln!("farpane: {}", failure.message);
+        eprintln!("  {}", failure.hint);
+    }
+
+    fn stopped(&mut self) {
+        self.say("Sharing has stopped.");
+    }
+}
+
+fn status(viewer: &str, report: &Report) -> String {
+    let delay = match report.delay_p50 {
+        Some(delay) => format!("{:.0} ms", delay.as_secs_f64() * 1e3),
+        None => "still".to_owned(),
+    };
+    format!("{viewer}  {}  {:.0} fps  {delay}", report.sent, report.fps)
+}
+
+fn refused(from: SocketAddr, reason: RefusalReason) -> Option<String> {
+    let ip = from.ip();
+    Some(match reason {
+        RefusalReason::RefusalWrongCode => format!("{ip} tried a wrong code."),
+        RefusalReason::RefusalBusy => {
+            format!("{ip} wanted to view too and was turned away: one viewer at a time.")
+        }
+        RefusalReason::RefusalUsed => format!("{ip} tried a code that had been used."),
+        RefusalReason::RefusalExpired => format!("{ip} tried a code that had expired."),
+        RefusalReason::RefusalNoAnswer => format!("{ip} waited for an answer in vain."),
+        RefusalReason::RefusalNoCodec => format!("{ip} has a browser that cannot show H.264."),
+        // Declined by the person, who knows; the rest is noise of strangers.
+        _ => return None,
+    })
+}
+
+fn disconnected(reason: EndReason, detail: &str) -> String {
+    match reason {
+        EndReason::EndViewerLeft => "The viewer has left.".to_owned(),
+        EndReason::EndStopped => "The viewer is disconnected.".to_owned(),
+        EndReason::EndPathLost => format!("The viewer is gone: {detail}."),
+        EndReason::EndDisplayLost | EndReason::EndHostError | EndReason::EndUnspecified => {
+            format!("The session has ended: {detail}.")
+        }
+    }
+}
