@@ -1,8 +1,9 @@
 //! What changed on the root window, as the DAMAGE extension tells it.
 //!
 //! At report level "non-empty" the server keeps the region and sends one event when it stops being empty; reading it out takes
-//! a round trip, which costs less than it saves: raw rectangles are one event per drawing request, thousands a frame
-//! from programs that draw lines or text.
+//! a round trip. Raw rectangles are one event per drawing request, without bound. On Xvfb both cost 0.06 to 0.1 ms for
+//! one rectangle; for 40 it is still that against 0.19 ms. Past a thousand scattered rectangles the server's region
+//! grows slow, but so does reading as many events.
 
 use farpane_media::{Rect, Region, Size};
 use x11rb::connection::Connection;

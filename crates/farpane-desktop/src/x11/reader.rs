@@ -94,9 +94,17 @@ impl Reader {
             match (one, self) {
                 (Asked::Shared { rect, mut offset, reply }, Reader::Shared { segment, .. }) => {
                     reply.reply()?;
+                    let row = rect.w as usize * 4;
+                    if row == frame.stride {
+                        // One large copy passes by the cache, many small ones read their target first.
+                        let start = rect.y as usize * row;
+                        segment
+                            .read(offset, &mut frame.pixels[start..start + rect.h as usize * row]);
+                        continue;
+                    }
                     for y in rect.y..rect.bottom() {
                         segment.read(offset, frame.row_mut(&rect, y));
-                        offset += rect.w as usize * 4;
+                        offset += row;
                     }
                 }
                 (Asked::Plain { rect, reply }, _) => {
