@@ -384,6 +384,8 @@ async fn connections_of_one_source_are_bounded() {
     let meeting = meeting(Limits { connections_per_source: 2, ..Limits::default() }).await;
     let _held = [meeting.tcp(ELSEWHERE).await, meeting.tcp(ELSEWHERE).await];
     let mut third = meeting.tcp(ELSEWHERE).await;
+    // The server has hung up; if it had not, it would answer.
+    let _ = third.write_all(b"GET / HTTP/1.1\r\nHost: farpane\r\nConnection: close\r\n\r\n").await;
     let mut answer = Vec::new();
     let _ = third.read_to_end(&mut answer).await;
     assert!(answer.is_empty());
