@@ -54,8 +54,13 @@ test("a display that changes size is followed without reconnecting", async (t) =
   program(t, x, "xterm", ["-geometry", "60x20+10+10", "-e", "sh", "-c", "seq 1 2000; exec cat"]);
   const farpane = share(t, ["--display", x.display, "--accept"]);
   const page = await view(t, (await farpane.event("ready")).url, "live");
+  for (const [width, height] of [[800, 600], [640, 480]]) {
+    const timings = [30, width, width + 1, width + 2, width + 3, height, height + 1, height + 2, height + 3].map(String);
+    await run(x, "xrandr", ["--newmode", `${width}x${height}`, ...timings]);
+    await run(x, "xrandr", ["--addmode", "screen", `${width}x${height}`]);
+  }
   for (const size of ["800x600", "1280x1024", "640x480"]) {
-    await run(x, "xrandr", ["-s", size]);
+    await run(x, "xrandr", ["--output", "screen", "--mode", size]);
     await page.waitForFunction((size) => {
       const { videoWidth, videoHeight } = document.querySelector("video#screen");
       return `${videoWidth}x${videoHeight}` === size;
