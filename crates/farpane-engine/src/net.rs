@@ -71,7 +71,8 @@ pub(crate) struct Net {
     viewer: Option<ViewerReport>,
     /// Since when there is no path: at first since the start.
     no_path_since: Option<Time>,
-    last_frame: Time,
+    /// When the last frame with something new to show was sent.
+    last_picture: Time,
     active: bool,
 }
 
@@ -130,7 +131,7 @@ impl Net {
             stats,
             viewer: None,
             no_path_since: Some(now),
-            last_frame: Time::ZERO,
+            last_picture: Time::ZERO,
             active: false,
         }
     }
@@ -184,8 +185,14 @@ impl Net {
 
     fn send_packets(&mut self) -> Result<(), Over> {
         while let Some(packet) = self.packets.pop() {
+            if packet.meta.first_of_frame && !packet.meta.keep_alive {
+                self.last_picture = self.shared.clock.now();
+                if !self.active {
+                    self.set_active(true);
+                }
+            }
             self.transport.send_video(packet.payload(), &packet.meta).map_err(broken)?;
-            if packet.meta.marker {
+            if packet.meta.marker && !packet.meta.keep_alive {
                 self.frame_sent();
             }
         }
@@ -196,7 +203,6 @@ impl Net {
     fn frame_sent(&mut self) {
         let Some(record) = self.records.pop() else { return };
         let now = self.shared.clock.now();
-        self.last_frame = now;
         self.stats.frames += 1;
         self.stats.target = record.target;
         if record.size != self.size {
@@ -248,16 +254,13 @@ impl Net {
             }
             due = due.min(until);
         }
-        if self.active && now >= self.last_frame + ACTIVE_FOR {
-            self.set_active(false);
-        } else if !self.active
-            && self.last_frame != Time::ZERO
-            && now < self.last_frame + ACTIVE_FOR
-        {
-            self.set_active(true);
-        }
         if self.active {
-            due = due.min(self.last_frame + ACTIVE_FOR);
+            let until = self.last_picture + ACTIVE_FOR;
+            if now >= until {
+                self.set_active(false);
+            } else {
+                due = due.min(until);
+            }
         }
         if now >= self.stats.flush_at {
             self.flush_stats();

@@ -64,6 +64,15 @@ enum Again {
     },
 }
 
+/// What coding the same picture again is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Repeat {
+    KeyFrame,
+    KeepAlive,
+    /// To catch up on a skipped change, or to refine.
+    Better,
+}
+
 pub(crate) struct Video {
     shared: Arc<Shared>,
     config: Config,
@@ -182,17 +191,17 @@ impl Video {
             return Ok(Some(Time::NEVER));
         }
         if self.key_frames.poll(now) {
-            return self.repeat(true, now).map(|()| None);
+            return self.repeat(Repeat::KeyFrame, now).map(|()| None);
         }
         if self.shared.frame.take() {
-            return self.repeat(false, now).map(|()| None);
+            return self.repeat(Repeat::KeepAlive, now).map(|()| None);
         }
         let again = match self.again {
             Again::No => Time::NEVER,
             Again::Skipped { at } | Again::Refine { at, .. } => at,
         };
         if again <= now {
-            return self.repeat(false, now).map(|()| None);
+            return self.repeat(Repeat::Better, now).map(|()| None);
         }
         Ok(Some(again.min(self.key_frames.poll_timeout().unwrap_or(Time::NEVER))))
     }
@@ -229,11 +238,11 @@ impl Video {
         self.stamps = Stamps { narrowed, converted: self.shared.clock.now(), ..frame.stamps };
         self.frame = frame.seq;
         drop(frame);
-        self.code(key, Again::No)
+        self.code(key, false, Again::No)
     }
 
     /// Codes the picture that the encoder has once more.
-    fn repeat(&mut self, key: bool, now: Time) -> Result<(), EncodeError> {
+    fn repeat(&mut self, why: Repeat, now: Time) -> Result<(), EncodeError> {
         let before = self.again;
         if !matches!(before, Again::Skipped { .. }) {
             // Nothing changed: for the viewer's measurements the picture is as fresh as this moment.
@@ -246,7 +255,7 @@ impl Video {
                 ..Stamps::default()
             };
         }
-        self.code(key, before)
+        self.code(why == Repeat::KeyFrame, why == Repeat::KeepAlive, before)
     }
 
     fn open(&mut self, size: Size) -> Result<(), EncodeError> {
@@ -261,13 +270,13 @@ impl Video {
         Ok(())
     }
 
-    fn code(&mut self, key: bool, before: Again) -> Result<(), EncodeError> {
+    fn code(&mut self, key: bool, keep_alive: bool, before: Again) -> Result<(), EncodeError> {
         let Some((size, encoder)) = self.encoder.as_mut() else { return Ok(()) };
         let target = self.rate.target();
         let output = encoder.encode(&Request {
             key_frame: key,
             bitrate: target,
-            now: self.stamps.captured,
+            now: self.shared.clock.now(),
         })?;
         self.failures = 0;
         let now = self.shared.clock.now();
@@ -303,6 +312,7 @@ impl Video {
             rtp_time,
             frame: self.frame,
             key_frame: unit.key_frame,
+            keep_alive,
             capture: self.stamps.captured,
             ..PacketMeta::default()
         };
@@ -318,7 +328,7 @@ impl Video {
             self.key_frames.handle_sent(now);
         }
         self.again = match before {
-            _ if quantizer <= SHARP => Again::No,
+            _ if quantizer <= SHARP || (keep_alive && before == Again::No) => Again::No,
             Again::Refine { left, .. } if left <= 1 => Again::No,
             Again::Refine { left, .. } => Again::Refine { at: now + STILL_AFTER, left: left - 1 },
             Again::No | Again::Skipped { .. } => {
@@ -348,7 +358,7 @@ impl Out {
             let Some(mut packet) = self.pool.acquire() else { return false };
             packet.fill(|space| payload.write(space));
             packet.meta = PacketMeta { marker: payload.last, first_of_frame: at == 0, ..meta };
-            if payload.last {
+            if payload.last && !meta.keep_alive {
                 record.stamps.packetized = shared.clock.now();
                 // Measurements only; when nobody takes them they may be lost.
                 let _ = self.records.push(record);

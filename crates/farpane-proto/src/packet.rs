@@ -24,6 +24,8 @@ pub struct PacketMeta {
     pub first_of_frame: bool,
     /// The frame can be decoded without any before it.
     pub key_frame: bool,
+    /// The frame tells nothing new; it goes so that a viewer who hears nothing knows that there is nothing to hear.
+    pub keep_alive: bool,
     /// When the frame's pixels were read.
     pub capture: Time,
 }

@@ -285,7 +285,8 @@ impl WebRtc {
     }
 
     fn apply_pacing(&mut self) {
-        let unpaced = self.pacing.unpaced(self.clock.now());
+        // A resting stream has no rate to be paced by; what it carries is a packet now and then.
+        let unpaced = self.pacing.unpaced(self.clock.now()) || self.aim == Bitrate::ZERO;
         if std::mem::replace(&mut self.unpaced, unpaced) != unpaced
             && let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None)
         {
@@ -394,7 +395,7 @@ impl WebRtc {
     fn take_aim(&mut self) -> Result<(), TransportError> {
         let recent = self.clock.now().since(self.last_video) < REST_AFTER;
         let aim = match recent {
-            true if self.unpaced => self.desired,
+            true if self.pacing.unpaced(self.clock.now()) => self.desired,
             true => self.desired.min(self.estimate),
             false => Bitrate::ZERO,
         };
@@ -406,6 +407,7 @@ impl WebRtc {
         self.aim = aim;
         if rested != rests {
             let estimate = if rests { Bitrate::ZERO } else { self.estimate };
+            self.apply_pacing();
             self.rtc.bwe().reset(bitrate(estimate));
             self.drain()?;
         }
@@ -457,7 +459,9 @@ impl Transport for WebRtc {
             abs_capture_time,
             ..ExtensionValues::default()
         };
-        self.last_video = self.clock.now();
+        if !meta.keep_alive {
+            self.last_video = self.clock.now();
+        }
         self.take_aim()?;
         let sequence = self.next_sequence.inc();
         let packet = RtpWrite::new(self.payload_type, sequence, meta.rtp_time, captured, payload)
