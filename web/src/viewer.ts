@@ -254,7 +254,7 @@ export class Viewer {
           receivedUs: frame.receiveTime * 1000,
           decodeUs: (frame.processingDuration ?? 0) * 1e6,
           presentedUs: frame.presentationTime * 1000,
-          displayedUs: frame.expectedDisplayTime * 1000,
+          displayedUs: displayTime(frame) * 1000,
         });
       }
       this.#watchFrames();
@@ -280,4 +280,13 @@ function pictureSize(): Size {
 
 function nowUs(): number {
   return performance.now() * 1000;
+}
+
+/** A display shows what it is given within a few refreshes. */
+const DISPLAY_LAG_MS = 50;
+
+/** When a frame is on the display: a browser that draws nothing else at the time (or has no display) may tell nonsense. */
+function displayTime({ presentationTime, expectedDisplayTime }: VideoFrameCallbackMetadata): number {
+  const lag = expectedDisplayTime - presentationTime;
+  return lag >= 0 && lag <= DISPLAY_LAG_MS ? expectedDisplayTime : presentationTime;
 }
