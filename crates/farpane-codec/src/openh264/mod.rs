@@ -1,17 +1,17 @@
 //! H.264 by OpenH264: constrained baseline, in the library's screen mode, under a rate control of our own.
 //!
-//! Chosen by measurement: CPU time a picture at 1080p, one thread, real pages and film, on a machine loaded so that
-//! times are about twice those of an idle one.
+//! Chosen by measurement: CPU time a picture at 1080p in two slices, median, real pages and film at 8 Mb/s.
 //!
-//! | | typing | scroll, 33 rows a picture | film | key frame |
-//! |---|---|---|---|---|
-//! | screen mode | 14.7 ms | 23 ms, 14 kB | 25 ms, 23 kB | 27 ms |
-//! | screen mode with [`Stir`] | 6.4 | 21, 14 kB | 25, 23 kB | 27 |
-//! | camera mode | 5.3 | 11, 69 kB | 16, 23 kB | 21 |
+//! | | typing | scroll, 33 rows at 30 Hz | scroll, 53 rows at 10 Hz | film | film in a page |
+//! |---|---|---|---|---|---|
+//! | screen mode as it comes | 9.5 ms | 13.8 ms, 5.7 kB | 12.7 ms, 7 kB | 13.5 ms | 16.8 ms |
+//! | screen mode without feature search | 3.9 | 7.2, 6.4 kB | 6.6, 8 kB | 11.8 | 8.4 |
+//! | camera mode | 4.1 | 5.5, 4.2 kB | 8.6, 62 kB | 12.9 | 8.4 |
 //!
-//! Camera mode codes a page that scrolls by 40 rows or more from scratch (180 to 240 kB a picture, screen mode 12 to 48),
-//! so screen mode it is. Medium complexity gains nothing over low. The loop filter is off: it blurs text beyond repair
-//! (settled page 33.8 dB with it, 43.0 dB without), saves no bytes in screen mode and costs an eighth of the time.
+//! Camera mode codes a page that jumps from scratch, so screen mode it is, without its feature search
+//! (`openh264_no_feature_search.h`). Medium complexity gains nothing over low. The loop filter is off: it blurs text
+//! beyond repair (settled page 33.8 dB with it, 43.0 dB without), saves no bytes in screen mode and costs an eighth of
+//! the time.
 
 #[allow(unsafe_code)]
 mod ffi;
@@ -44,7 +44,6 @@ pub(crate) struct OpenH264 {
     setup: Setup,
     quantizers: Quantizers,
     planes: Planes,
-    stir: Stir,
     /// Changed since the last access unit.
     pending: Region,
     /// Coded coarsely when it last changed.
@@ -81,7 +80,6 @@ impl OpenH264 {
             library: Library::new(&setup).map_err(failed)?,
             setup,
             quantizers: Quantizers::new(blocks, max_fps),
-            stir: Stir::new(coded),
             planes: Planes::new(size, Chroma::Yuv420),
             pending: Region::new(),
             coarse: Region::new(),
@@ -149,8 +147,7 @@ impl Encoder for OpenH264 {
             quantizers.choose(request.now, request.bitrate, changed, key_frame)
         };
         let mut quantizer = choose(&mut self.quantizers, request.key_frame);
-        self.stir.stillness(&mut self.planes);
-        Stir::faint(&mut self.planes, &self.faint);
+        stir(&mut self.planes, &self.faint);
         quantizer = self.code(quantizer, request.key_frame, request.now)?;
         if self.quantizers.oversize(quantizer, self.unit.data.len()) {
             quantizer = choose(&mut self.quantizers, true);
@@ -202,50 +199,19 @@ fn level(blocks: u64, fps: u64) -> ELevelIdc {
     table.iter().find(fits).map_or(LEVEL_5_2, |(level, ..)| *level)
 }
 
-/// Keeps the library from jumping to conclusions about pictures that stand still, by changing the lowest bit of single
-/// luma samples: half a code off, far below any quantizer here.
+/// Changes the lowest bit of one luma sample of each block that `region` touches: half a code off, far below any
+/// quantizer here.
 ///
-/// * Its scroll detector (`ScrollDetection.cpp`) looks at nine places. One that stands still counts as scrolled by zero
-///   rows, upon which motion search hashes the whole reference picture: half the time of a picture in which little
-///   changes. The verdict of the last place stands, and it rests on every row there being equal to one before in its
-///   first pixel; so that one column alternates. A real scroll is still seen in the eight other places.
-/// * A block that was skipped because its change was too faint for a coarse quantizer passes for as sharp as it was
-///   before the change, and while its source stands still it is not looked at again. So the source of blocks that were
-///   coded coarsely moves a little once the library has made fine what it thinks is coarse.
-struct Stir {
-    column: Option<usize>,
-    phase: u8,
-}
-
-impl Stir {
-    fn new(coded: Size) -> Stir {
-        let (width, height) = (
-            coded.width.next_multiple_of(BLOCK) as i64,
-            coded.height.next_multiple_of(BLOCK) as i64,
-        );
-        let border = height / 16;
-        let region = (width - 2 * border) / 3;
-        let column = border + 2 * region + region / 2 / 2;
-        let column = (0..i64::from(coded.width)).contains(&column).then_some(column as usize);
-        Stir { column, phase: 0 }
-    }
-
-    fn stillness(&mut self, planes: &mut Planes) {
-        let Some(column) = self.column else { return };
-        self.phase ^= 1;
-        let stride = planes.y.stride;
-        planes.y.data[column..].iter_mut().step_by(stride).for_each(|y| *y = *y & !1 | self.phase);
-    }
-
-    /// One sample of each block that `region` touches.
-    fn faint(planes: &mut Planes, region: &Region) {
-        let stride = planes.y.stride;
-        for rect in region.rects() {
-            let (left, top) = (rect.x / BLOCK * BLOCK, rect.y / BLOCK * BLOCK);
-            for y in (top..rect.bottom()).step_by(BLOCK as usize) {
-                for x in (left..rect.right()).step_by(BLOCK as usize) {
-                    planes.y.data[y as usize * stride + x as usize] ^= 1;
-                }
+/// A block that the library skipped because its change was too faint for a coarse quantizer passes for as sharp as it
+/// was before the change, and while its source stands still it is not looked at again. So the source of blocks that
+/// were coded coarsely moves a little once the library has made fine what it thinks is coarse.
+fn stir(planes: &mut Planes, region: &Region) {
+    let stride = planes.y.stride;
+    for rect in region.rects() {
+        let (left, top) = (rect.x / BLOCK * BLOCK, rect.y / BLOCK * BLOCK);
+        for y in (top..rect.bottom()).step_by(BLOCK as usize) {
+            for x in (left..rect.right()).step_by(BLOCK as usize) {
+                planes.y.data[y as usize * stride + x as usize] ^= 1;
             }
         }
     }
@@ -254,6 +220,16 @@ impl Stir {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_library_is_built_without_feature_search() {
+        let flags = option_env!("CXXFLAGS").unwrap_or_default();
+        let header = "-include openh264_no_feature_search.h";
+        assert!(
+            flags.contains(header),
+            "/.cargo/config.toml sets CXXFLAGS, not {flags:?}: add {header}"
+        );
+    }
 
     #[test]
     fn levels_fit_the_picture() {
