@@ -12,6 +12,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use farpane_pixel::{Level, UnknownLevel};
 use tracing_subscriber::EnvFilter;
 
 use cli::{Cli, Command};
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let filter = EnvFilter::try_from_env("FARPANE_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Err(why) = limit_cpu_level() {
+        eprintln!("farpane: FARPANE_CPU: {why}");
+        return ExitCode::from(2);
+    }
     let Command::Share(options) = command;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -32,4 +37,12 @@ fn main() -> ExitCode {
     // A thread that reads the terminal never returns; it must not keep the process.
     runtime.shutdown_background();
     code
+}
+
+/// `FARPANE_CPU` lowers the vector instructions that are used, to see and test what older machines do.
+fn limit_cpu_level() -> Result<(), UnknownLevel> {
+    if let Ok(level) = std::env::var("FARPANE_CPU") {
+        Level::limit(level.parse()?);
+    }
+    Ok(())
 }

@@ -1,0 +1,319 @@
+//! A whole pipeline between a drawn desktop and an in-memory viewer.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use farpane_desktop::{
+    Button, CaptureError, CaptureHandle, Captured, Capturer, Desktop, Input, InputError, Source,
+};
+use farpane_engine::{Config, Engine, Event, Signal};
+use farpane_media::{Bitrate, Clock, Size, Time};
+use farpane_proto::PacketMeta;
+use farpane_transport::memory::{Far, Sent, pair};
+use farpane_transport::{Channel, Event as Happened};
+use farpane_wire::v1::{
+    ControlMessage, EndReason, InputMessage, Key, Ping, Point, PointerMessage, ReleaseAll,
+    control_message, input_message,
+};
+use farpane_wire::{MAX_CHANNEL_BYTES, Message};
+
+/// Nothing here takes longer, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What reached the desktop.
+#[derive(Debug, PartialEq)]
+enum Done {
+    Key(u16, bool),
+    Pointer(f64, f64),
+    ReleasedAll,
+}
+
+struct Hands(Sender<Done>);
+
+impl Hands {
+    fn note(&self, done: Done) -> Result<(), InputError> {
+        let _ = self.0.send(done);
+        Ok(())
+    }
+}
+
+impl Input for Hands {
+    fn key(&mut self, usage: u16, down: bool) -> Result<(), InputError> {
+        self.note(Done::Key(usage, down))
+    }
+
+    fn pointer(&mut self, x: f64, y: f64) -> Result<(), InputError> {
+        self.note(Done::Pointer(x, y))
+    }
+
+    fn button(&mut self, _: Button, _: bool) -> Result<(), InputError> {
+        Ok(())
+    }
+
+    fn wheel(&mut self, _: f32, _: f32) -> Result<(), InputError> {
+        Ok(())
+    }
+
+    fn release_all(&mut self) {
+        let _ = self.note(Done::ReleasedAll);
+    }
+
+    fn flush(&mut self) -> Result<(), InputError> {
+        Ok(())
+    }
+}
+
+/// A desktop that goes away when it is first looked at.
+struct Doomed(CaptureHandle);
+
+impl Capturer for Doomed {
+    fn size(&self) -> Size {
+        Size::new(64, 64)
+    }
+
+    fn next(&mut self, _: Time) -> Result<Captured, CaptureError> {
+        Err(CaptureError::Lost("it burnt down".to_owned()))
+    }
+
+    fn handle(&self) -> CaptureHandle {
+        self.0.clone()
+    }
+}
+
+struct Session {
+    engine: Engine,
+    far: Far,
+    events: Receiver<Event>,
+    done: Receiver<Done>,
+}
+
+impl Session {
+    fn start(config: Config, change: impl FnOnce(&mut Desktop)) -> Session {
+        let clock = Clock::start();
+        let source: Source = "synthetic:clock,size=320x240".parse().unwrap();
+        let (hands, done) = channel();
+        let mut desktop = source.open(clock).unwrap();
+        desktop.input = Box::new(Hands(hands));
+        change(&mut desktop);
+        let (near, far) = pair(clock).unwrap();
+        let (told, events) = channel();
+        let engine = Engine::start(desktop, Box::new(near), config, clock, move |event| {
+            let _ = told.send(event);
+        });
+        Session { engine, far, events, done }
+    }
+
+    fn connected(config: Config) -> Session {
+        let session = Session::start(config, |_| ());
+        session.far.connect(Bitrate::mbps(8));
+        session
+    }
+
+    /// The metadata of the next packet for which `wanted` holds.
+    fn packet(&self, what: &str, wanted: impl Fn(&PacketMeta) -> bool) -> PacketMeta {
+        loop {
+            match self.far.recv(PATIENCE).unwrap_or_else(|| panic!("no {what}")) {
+                Sent::Video { meta, .. } if wanted(&meta) => return meta,
+                _ => {}
+            }
+        }
+    }
+
+    /// The next control message for which `pick` gives something.
+    fn told<T>(&self, what: &str, pick: impl Fn(control_message::Body) -> Option<T>) -> T {
+        loop {
+            match self.far.recv(PATIENCE).unwrap_or_else(|| panic!("no {what}")) {
+                Sent::Message(Channel::Control, bytes) => {
+                    let message = ControlMessage::decode(bytes.as_slice()).unwrap();
+                    if let Some(found) = message.body.and_then(&pick) {
+                        return found;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn say(&self, channel: Channel, message: &impl Message) {
+        self.far.emit(Happened::Data(channel, message.encode_to_vec()));
+    }
+
+    fn control(&self, body: control_message::Body) {
+        self.say(Channel::Control, &ControlMessage { body: Some(body) });
+    }
+
+    fn key(&self, usage: u32, down: bool) {
+        let body = Some(input_message::Body::Key(Key { usage, down }));
+        self.say(Channel::Input, &InputMessage { body });
+    }
+
+    /// Everything said before this has been dealt with when it returns.
+    fn round_trip(&self) {
+        self.control(control_message::Body::Ping(Ping { viewer_us: 4711 }));
+        let echoed = self.told("pong", |body| match body {
+            control_message::Body::Pong(pong) => Some(pong.viewer_us),
+            _ => None,
+        });
+        assert_eq!(echoed, 4711);
+    }
+
+    fn done(&self) -> Done {
+        self.done.recv_timeout(PATIENCE).expect("something reaches the desktop")
+    }
+
+    fn ended(&self) -> (EndReason, String) {
+        loop {
+            if let Event::Ended { reason, detail } =
+                self.events.recv_timeout(PATIENCE).expect("an end")
+            {
+                return (reason, detail);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_picture_is_a_key_frame_and_later_ones_are_not() {
+    let session = Session::connected(Config::default());
+    let first = session.packet("picture", |_| true);
+    assert!(first.key_frame && first.first_of_frame);
+    let next = session.packet("change", |meta| meta.frame > first.frame);
+    assert!(!next.key_frame);
+    assert_ne!(next.rtp_time, first.rtp_time);
+}
+
+#[test]
+fn no_picture_leaves_before_there_is_a_path() {
+    let session = Session::start(Config::default(), |_| ());
+    session.engine.signal(Signal::Candidate("candidate:1".to_owned()), Box::new(|_| ()));
+    assert_eq!(session.far.recv(PATIENCE), Some(Sent::Candidate("candidate:1".to_owned())));
+    session.far.connect(Bitrate::mbps(8));
+    let video = loop {
+        if let Sent::Video { meta, .. } = session.far.recv(PATIENCE).expect("a picture") {
+            break meta;
+        }
+    };
+    assert!(video.key_frame);
+}
+
+#[test]
+fn a_request_is_answered_by_a_key_frame() {
+    let session = Session::connected(Config::default());
+    let first = session.packet("picture", |meta| meta.key_frame && meta.marker);
+    session.far.emit(Happened::KeyFrameRequest);
+    let answer =
+        session.packet("key frame", |meta| meta.key_frame && meta.rtp_time != first.rtp_time);
+    assert!(answer.first_of_frame);
+}
+
+#[test]
+fn the_viewer_is_greeted_with_the_size() {
+    let session = Session::connected(Config::default());
+    let hello = session.told("hello", |body| match body {
+        control_message::Body::Hello(hello) => Some(hello),
+        _ => None,
+    });
+    assert_eq!((hello.width, hello.height, hello.view_only), (320, 240, false));
+    assert_eq!(hello.codec, "H264");
+}
+
+#[test]
+fn input_arrives_in_order_and_garbage_does_not() {
+    let session = Session::connected(Config::default());
+    session.far.emit(Happened::Data(Channel::Input, vec![0xff; 40]));
+    session.far.emit(Happened::Data(Channel::Input, vec![0; MAX_CHANNEL_BYTES + 1]));
+    session.key(4, true);
+    let at = Some(Point { x: 65_535, y: 0 });
+    session.say(Channel::Pointer, &PointerMessage { seq: 2, at });
+    session.say(Channel::Pointer, &PointerMessage { seq: 1, at: Some(Point { x: 0, y: 0 }) });
+    session.key(4, false);
+    assert_eq!(session.done(), Done::Key(4, true));
+    assert_eq!(session.done(), Done::Pointer(1.0, 0.0));
+    assert_eq!(session.done(), Done::Key(4, false), "the older move is stale");
+}
+
+#[test]
+fn view_only_lets_nothing_through() {
+    let session = Session::connected(Config { view_only: true, ..Config::default() });
+    session.key(4, true);
+    session.round_trip();
+    drop(session.engine);
+    let reached: Vec<Done> = session.done.iter().collect();
+    assert!(reached.iter().all(|done| *done == Done::ReleasedAll), "{reached:?}");
+}
+
+#[test]
+fn a_held_key_is_released_when_the_viewer_falls_silent() {
+    let session = Session::connected(Config::default());
+    session.key(4, true);
+    assert_eq!(session.done(), Done::Key(4, true));
+    assert_eq!(session.done(), Done::ReleasedAll);
+}
+
+#[test]
+fn a_viewer_that_leaves_focus_releases_at_once() {
+    let session = Session::connected(Config::default());
+    session.key(4, true);
+    let body = Some(input_message::Body::ReleaseAll(ReleaseAll {}));
+    session.say(Channel::Input, &InputMessage { body });
+    assert_eq!(session.done(), Done::Key(4, true));
+    assert_eq!(session.done(), Done::ReleasedAll);
+}
+
+#[test]
+fn a_path_that_stays_away_ends_the_session() {
+    let patience = Duration::from_millis(50);
+    let session = Session::connected(Config { path_patience: patience, ..Config::default() });
+    session.packet("picture", |_| true);
+    session.far.emit(Happened::PathLost);
+    assert_eq!(session.ended().0, EndReason::EndPathLost);
+}
+
+#[test]
+fn a_path_that_comes_back_starts_with_a_key_frame() {
+    let session = Session::connected(Config::default());
+    let first = session.packet("picture", |meta| meta.marker);
+    session.far.emit(Happened::PathLost);
+    session.far.emit(Happened::PathRestored);
+    session.packet("key frame", |meta| meta.key_frame && meta.rtp_time != first.rtp_time);
+}
+
+#[test]
+fn a_desktop_that_goes_away_ends_the_session_in_words() {
+    let session = Session::start(Config::default(), |desktop| {
+        desktop.capturer = Box::new(Doomed(desktop.capturer.handle()));
+    });
+    session.far.connect(Bitrate::mbps(8));
+    assert_eq!(session.ended(), (EndReason::EndDisplayLost, "it burnt down".to_owned()));
+}
+
+#[test]
+fn stopping_tells_the_viewer_and_hangs_up() {
+    let session = Session::connected(Config::default());
+    session.packet("picture", |_| true);
+    session.engine.stop(EndReason::EndStopped, "enough");
+    let ended = session.told("end", |body| match body {
+        control_message::Body::Ended(ended) => Some(ended),
+        _ => None,
+    });
+    assert_eq!((ended.reason(), ended.detail.as_str()), (EndReason::EndStopped, "enough"));
+    while session.far.recv(PATIENCE).expect("a goodbye") != Sent::Closed {}
+    assert_eq!(session.ended().0, EndReason::EndStopped);
+}
+
+#[test]
+fn a_hidden_page_gets_no_pictures_until_it_is_shown() {
+    use farpane_wire::v1::Visibility;
+    let session = Session::connected(Config::default());
+    session.packet("picture", |_| true);
+    session.control(control_message::Body::Visibility(Visibility { hidden: true }));
+    session.round_trip();
+    // What was in the encoder at that moment may still come; then the stream stands still while messages go on.
+    let stands_still = (0..1_000).any(|_| {
+        session.round_trip();
+        !session.far.drain().iter().any(|sent| matches!(sent, Sent::Video { .. }))
+    });
+    assert!(stands_still);
+    session.control(control_message::Body::Visibility(Visibility { hidden: false }));
+    session.packet("picture", |_| true);
+}
