@@ -90,10 +90,10 @@ pub async fn share(
         tokio::select! {
             biased;
             () = session::stopped(&mut stop) => {
-                if let Some(session) = session {
-                    if let Ok(Some(Outcome { reason, detail })) = session.await {
-                        let _ = events.send(Event::Disconnected { reason, detail });
-                    }
+                if let Some(session) = session
+                    && let Ok(Some(Outcome { reason, detail })) = session.await
+                {
+                    let _ = events.send(Event::Disconnected { reason, detail });
                 }
                 return Ok(());
             }
