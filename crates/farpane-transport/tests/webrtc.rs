@@ -203,6 +203,7 @@ impl Session {
                 marker: at + 1 == packets,
                 frame,
                 first_of_frame: at == 0,
+                keep_alive: false,
                 key_frame: frame == 0,
                 capture: self.clock.now(),
             };
