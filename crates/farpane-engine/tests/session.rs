@@ -122,14 +122,11 @@ impl Session {
     /// The next control message for which `pick` gives something.
     fn told<T>(&self, what: &str, pick: impl Fn(control_message::Body) -> Option<T>) -> T {
         loop {
-            match self.far.recv(PATIENCE).unwrap_or_else(|| panic!("no {what}")) {
-                Sent::Message(Channel::Control, bytes) => {
-                    let message = ControlMessage::decode(bytes.as_slice()).unwrap();
-                    if let Some(found) = message.body.and_then(&pick) {
-                        return found;
-                    }
-                }
-                _ => {}
+            let sent = self.far.recv(PATIENCE).unwrap_or_else(|| panic!("no {what}"));
+            let Sent::Message(Channel::Control, bytes) = sent else { continue };
+            let message = ControlMessage::decode(bytes.as_slice()).unwrap();
+            if let Some(found) = message.body.and_then(&pick) {
+                return found;
             }
         }
     }
