@@ -122,6 +122,13 @@ export async function closeBrowser() {
   shared = undefined;
 }
 
+/** For the end of a test file. */
+export async function end() {
+  await closeBrowser();
+  // A Chromium that was killed can leave pipes open that would keep this process; everything has been reported by now.
+  setTimeout(() => process.exit(), 2_000).unref();
+}
+
 /** Opens a page and waits for a state of it, if one is given. */
 export async function view(test, url, state, viewport = { width: 1280, height: 720 }) {
   const context = await (await browser()).newContext({ viewport });

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { closeBrowser, place, program, run, scratch, share, tk, until, view, xserver } from "./harness.mjs";
+import { end, place, program, run, scratch, share, tk, until, view, xserver } from "./harness.mjs";
 
-after(closeBrowser);
+after(end);
 
 /** A full-screen Tk window that reports every event on a line of its own. */
 const reporter = `

@@ -1,9 +1,9 @@
 // The page shows what the X screen shows, and goes on doing so when the screen changes size.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { closeBrowser, picture, program, psnr, run, screen, share, shownFrames, tk, until, view, xserver } from "./harness.mjs";
+import { end, picture, program, psnr, run, screen, share, shownFrames, tk, until, view, xserver } from "./harness.mjs";
 
-after(closeBrowser);
+after(end);
 
 /**
  * Per channel, on a still page. Text is black on white and coloured areas are large; 4:2:0 halves the colour resolution

@@ -4,10 +4,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { after, test } from "node:test";
-import { browser, closeBrowser, reach, share, shownFrames, until, view, words, xserver } from "./harness.mjs";
+import { browser, closeBrowser, end, reach, share, shownFrames, until, view, words, xserver } from "./harness.mjs";
 import { flood } from "./flood.mjs";
 
-after(closeBrowser);
+after(end);
 
 const scene = ["--display", "synthetic:clock"];
 
