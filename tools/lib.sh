@@ -39,7 +39,10 @@ need_packages() {
     for pair in "$@"; do
         have "${pair%%=*}" && continue
         commands+=("${pair%%=*}")
-        packages+=("${pair#*=}")
+        case " ${packages[*]-} " in
+        *" ${pair#*=} "*) ;;
+        *) packages+=("${pair#*=}") ;;
+        esac
     done
     [ ${#packages[@]} -eq 0 ] && return
     have apt-get || fail "these programs are missing: ${commands[*]}" \
