@@ -46,7 +46,8 @@ impl Default for Config {
             encoder_threads: 2,
             max_fps: 60,
             view_only: false,
-            path_patience: Duration::from_secs(30),
+            // With the 5 s of silence after which a path counts as lost, a vanished viewer is freed within 30 s.
+            path_patience: Duration::from_secs(24),
         }
     }
 }
