@@ -36,7 +36,8 @@ function start(test, command, args, options = {}) {
   const exited = once(child, "exit").then(([code, signal]) => ({ code, signal }));
   child.on("error", (error) => errors.push(String(error)));
   test.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    // A wrapper such as faketime does not take its program with it; their group is ended whole.
+    if (child.exitCode === null && child.signalCode === null) process.kill(options.detached ? -child.pid : child.pid, "SIGKILL");
     await exited;
   });
   return { child, lines, errors, exited };
@@ -85,7 +86,7 @@ export function share(test, args, options = {}) {
   const { before = [], listen = "127.0.0.1:0", ...rest } = options;
   if (!existsSync(farpane)) throw new Error(`${farpane} is not there: run cargo build -p farpane`);
   const line = [...before, farpane, "share", "--json", "--listen", listen, ...args];
-  const shared = start(test, line[0], line.slice(1), rest);
+  const shared = start(test, line[0], line.slice(1), { detached: before.length > 0, ...rest });
   const events = () => shared.lines.map((text) => JSON.parse(text));
   /** The nth (from 1) event of a kind. */
   const event = (kind, nth = 1, patience = PATIENCE) =>
@@ -125,7 +126,7 @@ export async function closeBrowser() {
 /** For the end of a test file. */
 export async function end() {
   await closeBrowser();
-  // A Chromium that was killed can leave pipes open that would keep this process; everything has been reported by now.
+  // Whatever a killed program left open must not keep this process; everything has been reported by now.
   setTimeout(() => process.exit(), 2_000).unref();
 }
 

@@ -91,7 +91,7 @@ struct Stats {
 struct Over {
     reason: EndReason,
     detail: String,
-    /// The viewer knows already, or cannot be told.
+    /// The viewer does not know yet and can be told.
     tell: bool,
 }
 
