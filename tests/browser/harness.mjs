@@ -26,6 +26,15 @@ export async function until(what, question, patience = PATIENCE) {
   }
 }
 
+/** Ends a process, or with a negative number its group; one that ended by itself just now is fine. */
+function kill(pid) {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
+}
+
 /** A child process whose output is kept line by line; ended by pid with the test. */
 function start(test, command, args, options = {}) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
@@ -37,7 +46,7 @@ function start(test, command, args, options = {}) {
   child.on("error", (error) => errors.push(String(error)));
   test.after(async () => {
     // A wrapper such as faketime does not take its program with it; their group is ended whole.
-    if (child.exitCode === null && child.signalCode === null) process.kill(options.detached ? -child.pid : child.pid, "SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) kill(options.detached ? -child.pid : child.pid);
     await exited;
   });
   return { child, lines, errors, exited };
@@ -50,7 +59,7 @@ export async function xserver(test, size = "1280x720", extra = []) {
   });
   const exited = once(child, "exit");
   test.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) kill(child.pid);
     await exited;
   });
   const [number] = await once(createInterface({ input: child.stdio[3] }), "line");

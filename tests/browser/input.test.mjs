@@ -98,7 +98,7 @@ test("typing reaches an xterm", async (t) => {
   const text = "Hello, World! (42)";
   const file = join(scratch(t), "line");
   const xterm = program(t, x, "xterm", ["-e", "sh", "-c", 'IFS= read -r line; printf %s "$line" > "$1"', "sh", file]);
-  await run(x, "xdotool", ["search", "--sync", "--class", "xterm", "windowfocus"]);
+  await run(x, "xdotool", ["search", "--sync", "--onlyvisible", "--class", "xterm", "windowfocus"]);
   const farpane = share(t, ["--display", x.display, "--accept"]);
   const page = await view(t, (await farpane.event("ready")).url, "live");
   const at = await place(page, 100, 100);
