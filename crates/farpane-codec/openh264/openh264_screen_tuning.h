@@ -45,6 +45,16 @@ static inline int32_t farpane_check_line (const uint8_t* row, int32_t width) {
 #define CheckLine(row, width) FARPANE_CHECK_##width)
 #define FARPANE_CHECK_int32_t CheckLineByteByByte (uint8_t* pData, int32_t
 #define FARPANE_CHECK_iWidth farpane_check_line (pTmp, iWidth
+
+// Off: scrolls by no row. The detector looks at nine places, the verdict of the last one stands, and where nothing moves
+// it reads "scrolled by 0".
+#define ScrollDetectionCore(src, ref, width, height, x, y, found) FARPANE_SCROLL_##found)
+#define FARPANE_SCROLL_SScrollDetectionParam                                                                       \
+  ScrollDetectionByAnyRows (SPixMap* pSrcPixMap, SPixMap* pRefPixMap, int32_t iWidth, int32_t iHeight,              \
+                            int32_t iOffsetX, int32_t iOffsetY, SScrollDetectionParam
+#define FARPANE_SCROLL_m_sScrollDetectionParam                                                                     \
+  ScrollDetectionByAnyRows (pSrcPixMap, pRefPixMap, iWidth, iHeight, iStartX, iStartY, m_sScrollDetectionParam),    \
+    (void) (m_sScrollDetectionParam.bScrollDetectFlag &= m_sScrollDetectionParam.iScrollMvY != 0
 #endif
 
 #endif

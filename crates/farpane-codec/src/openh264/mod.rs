@@ -44,7 +44,6 @@ pub(crate) struct OpenH264 {
     setup: Setup,
     quantizers: Quantizers,
     planes: Planes,
-    unrest: Unrest,
     /// Changed since the last access unit.
     pending: Region,
     /// Coded coarsely when it last changed.
@@ -82,7 +81,6 @@ impl OpenH264 {
             setup,
             quantizers: Quantizers::new(blocks, max_fps),
             planes: Planes::new(size, Chroma::Yuv420),
-            unrest: Unrest::new(coded),
             pending: Region::new(),
             coarse: Region::new(),
             faint: Region::new(),
@@ -149,7 +147,6 @@ impl Encoder for OpenH264 {
             quantizers.choose(request.now, request.bitrate, changed, key_frame)
         };
         let mut quantizer = choose(&mut self.quantizers, request.key_frame);
-        self.unrest.apply(&mut self.planes);
         stir(&mut self.planes, &self.faint);
         quantizer = self.code(quantizer, request.key_frame, request.now)?;
         if self.quantizers.oversize(quantizer, self.unit.data.len()) {
@@ -200,37 +197,6 @@ fn level(blocks: u64, fps: u64) -> ELevelIdc {
     let fits =
         |&&(_, picture, second): &&(_, u64, u64)| blocks <= picture && blocks * fps <= second;
     table.iter().find(fits).map_or(LEVEL_5_2, |(level, ..)| *level)
-}
-
-/// Keeps the library from taking a picture that stands still for one that scrolls by no row.
-///
-/// Its scroll detector (`ScrollDetection.cpp`) looks at nine places, and the verdict of the last one stands. It rests on
-/// every row there being equal to one before in its first pixel; so the lowest bit of that one column alternates: half a
-/// code, far below any quantizer here. A real scroll is still seen in the eight other places.
-struct Unrest {
-    column: Option<usize>,
-    phase: u8,
-}
-
-impl Unrest {
-    fn new(coded: Size) -> Unrest {
-        let (width, height) = (
-            coded.width.next_multiple_of(BLOCK) as i64,
-            coded.height.next_multiple_of(BLOCK) as i64,
-        );
-        let border = height / 16;
-        let region = (width - 2 * border) / 3;
-        let column = border + 2 * region + region / 2 / 2;
-        let column = (0..i64::from(coded.width)).contains(&column).then_some(column as usize);
-        Unrest { column, phase: 0 }
-    }
-
-    fn apply(&mut self, planes: &mut Planes) {
-        let Some(column) = self.column else { return };
-        self.phase ^= 1;
-        let stride = planes.y.stride;
-        planes.y.data[column..].iter_mut().step_by(stride).for_each(|y| *y = *y & !1 | self.phase);
-    }
 }
 
 /// Changes the lowest bit of one luma sample of each block that `region` touches: half a code off, far below any
