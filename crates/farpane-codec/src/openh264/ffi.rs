@@ -117,6 +117,9 @@ impl Library {
         params.bEnableBackgroundDetection = false;
         params.bEnableAdaptiveQuant = false;
         params.bEnableSceneChangeDetect = false;
+        // Moving the cut between slices to where the last picture's work was costs more than it gains: its work is
+        // elsewhere next time (typing 3.9 ms a picture with it, 3.2 ms without; film in a page 7.8 and 6.6 ms).
+        params.bUseLoadBalancing = false;
         params.iMultipleThreadIdc = setup.threads as u16;
 
         let layer = &mut params.sSpatialLayers[0];

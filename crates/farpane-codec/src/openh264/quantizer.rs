@@ -6,8 +6,8 @@
 //!
 //! * A small change is sharp at once; a large one gets the finest quantizer that is expected to fit what the link
 //!   carries in [`BURST`], or in the time since the last picture while pictures follow each other.
-//! * What was coded coarsely is remembered and paid for by later pictures, so that a still picture turns sharp in a few
-//!   steps of bounded size.
+//! * What was coded coarsely is remembered and paid for by later pictures, so that a picture that stands still, but for
+//!   small changes, turns sharp in a few steps of bounded size.
 //! * Cost is predicted as `density * blocks * 2^((30 - quantizer) / 8)`; both densities are learned.
 
 use std::time::Duration;
@@ -26,8 +26,12 @@ pub(super) const STEP: u8 = 6;
 const BURST: Duration = Duration::from_millis(120);
 /// Large changes closer together than this are motion: predicted by the one before, and not worth [`FINE`].
 const MOTION: Duration = Duration::from_millis(300);
+/// While small changes go on, a step of sharpening delays them, so steps keep this apart.
+const REST: Duration = Duration::from_millis(250);
 /// Bits a block at quantizer 30 of a page of small text, which is as dense as desktops get.
 const DENSEST: f64 = 180.0;
+/// Taken for the density of a large change from nowhere if the picture before it was sparser: a film is as dense.
+const SURPRISE: f64 = 90.0;
 
 /// 16x16 blocks of a picture that are coarser than [`FINE`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +54,8 @@ pub(super) struct Quantizers {
     /// Of content that moves, and when it last did.
     motion: Option<(Time, f64)>,
     coarse: Coarse,
+    /// When a large change, a key frame or a step of sharpening was coded last.
+    busy: Time,
     /// Of the picture in hand.
     changed: f64,
     burst: f64,
@@ -65,6 +71,7 @@ impl Quantizers {
             density: DENSEST,
             motion: None,
             coarse: Coarse::default(),
+            busy: Time::default(),
             changed: 0.0,
             burst: 0.0,
         }
@@ -90,20 +97,29 @@ impl Quantizers {
 
         let large = self.changed * 4.0 >= self.blocks && !key_frame;
         let moving = self.motion.filter(|(at, _)| large && now.since(*at) < MOTION);
-        let density = moving.map_or(self.density, |(_, density)| density);
+        let density = match moving {
+            Some((_, density)) => density,
+            None if large => self.density.max(SURPRISE),
+            None => self.density,
+        };
         if large {
             self.motion = Some((now, density));
         } else if key_frame {
             self.motion = None;
         }
-        let still = changed == 0 && !key_frame;
-        if still && self.debt == 0.0 {
+        let rested = self.coarse.quantizer > FINE && now.since(self.busy) >= REST;
+        let sharpen = (changed == 0 || rested) && !large && !key_frame && self.debt == 0.0;
+        if large || key_frame || sharpen {
+            self.busy = now;
+        }
+        if sharpen {
             return self.sharpen();
         }
         let room = if key_frame { BURST } else { idle.clamp(self.frame_time, BURST) };
         let least = rate * self.frame_time.as_secs_f64() / 4.0;
         let room = (rate * room.as_secs_f64() - self.debt).max(least);
-        let finest = if moving.is_some() { None } else { Some(FINE) };
+        // What changes all over is not worth it at once: it may be about to change again.
+        let finest = if large { None } else { Some(FINE) };
         let cost = |quantizer: &u8| self.cost(*quantizer, density);
         finest
             .into_iter()
@@ -112,7 +128,7 @@ impl Quantizers {
             .unwrap_or(COARSEST)
     }
 
-    /// For a still picture on an idle link: as fine as a burst carries, and a step at least.
+    /// For a picture that hardly changes, on an idle link: as fine as a burst carries, and a step at least.
     fn sharpen(&self) -> u8 {
         let cost = |quantizer: &u8| self.cost(*quantizer, self.density);
         let step = self.coarse.quantizer.saturating_sub(STEP);
@@ -210,6 +226,30 @@ mod tests {
         let mut rate = Quantizers::new(BLOCKS, 30);
         rate.coded(FINE, 1_000, true);
         (1..50).for_each(|at| assert_eq!(code(&mut rate, at * 33, 4, false).0, FINE));
+    }
+
+    #[test]
+    fn small_changes_do_not_keep_a_page_blurred() {
+        let mut rate = Quantizers::new(BLOCKS, 30);
+        code(&mut rate, 1, BLOCKS, true);
+        let mut steps = Vec::new();
+        for at in (33..3_000).step_by(33) {
+            let (_, bits) = code(&mut rate, at, 4, false);
+            assert!(bits <= 300_000.0 * 8.0, "{bits}");
+            steps.extend((bits > 10_000.0 * 8.0).then_some(at));
+        }
+        assert_eq!(rate.coarse.quantizer, 0, "after steps at {steps:?} ms");
+        assert!(steps.windows(2).all(|pair| pair[1] - pair[0] >= 250), "{steps:?}");
+    }
+
+    #[test]
+    fn a_film_from_nowhere_fits_the_link() {
+        let mut rate = Quantizers::new(BLOCKS, 30);
+        rate.coded(FINE, 1_000, true);
+        let (changed, film) = (3_600, 140.0);
+        let quantizer = rate.choose(Time::from_millis(1_000), RATE, changed, false);
+        let bits = film * changed as f64 * scale(quantizer);
+        assert!(quantizer <= 30 && bits <= 8e6 * BURST.as_secs_f64(), "{quantizer}: {bits}");
     }
 
     #[test]
