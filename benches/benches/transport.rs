@@ -59,11 +59,8 @@ impl Viewer {
 fn connect(clock: Clock) -> (WebRtc, Viewer) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.set_nonblocking(true).expect("a UDP socket can be");
-    let mut rtc = Rtc::builder()
-        .clear_codecs()
-        .enable_h264(true)
-        .set_rtp_mode(true)
-        .build(Instant::now());
+    let mut rtc =
+        Rtc::builder().clear_codecs().enable_h264(true).set_rtp_mode(true).build(Instant::now());
     let address = socket.local_addr().expect("bound");
     rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
     let mut api = rtc.sdp_api();

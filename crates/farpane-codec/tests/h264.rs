@@ -222,6 +222,27 @@ fn a_text_page_settles_sharp() {
 }
 
 #[test]
+fn a_page_turns_sharp_although_something_small_ticks_on_it() {
+    let (mut page, damage) = page(SIZE);
+    let mut session = Session::new(SIZE, 1);
+    session.bitrate = Bitrate::mbps(8);
+    session.update(&page, &damage);
+    let (_, mut seen) = session.see(false);
+    let tick = Rect::new(600, 340, 30, 16);
+    let below = Rect::new(0, 0, SIZE.width, tick.y);
+    let before = psnr(&page, &seen, &below);
+    for at in 0..60 {
+        fill(&mut page, tick, [[0, 0, 0], [255, 255, 255]][at % 2]);
+        session.update(&page, &tick.into());
+        let coded = session.encode(false);
+        assert!(!coded.key_frame, "picture {at}");
+        seen = session.decode(&coded.data);
+    }
+    let after = psnr(&page, &seen, &below);
+    assert!(before < 38.0 && after > 41.0, "from {before:.1} to {after:.1} dB");
+}
+
+#[test]
 fn the_first_picture_is_bounded_by_the_rate() {
     let (page, damage) = page(SIZE);
     let sizes = [Bitrate::mbps(2), Bitrate::mbps(50)].map(|bitrate| {
