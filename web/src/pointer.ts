@@ -99,6 +99,7 @@ class Fingers {
   readonly #input: Input;
   readonly #down = new Map<number, Point>();
   #first: Point = { x: 0, y: 0 };
+  #firstId = -1;
   #doing: "nothing" | "deciding" | "pressing" | "two" | "scrolling" = "nothing";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -111,6 +112,7 @@ class Fingers {
     this.#down.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (this.#down.size === 1) {
       this.#first = { x: event.clientX, y: event.clientY };
+      this.#firstId = event.pointerId;
       this.#doing = "deciding";
       this.#timer = setTimeout(() => this.#press(), PRESS_MS);
     } else if (this.#doing === "deciding") {
@@ -129,6 +131,8 @@ class Fingers {
         if (travel > TAP_SLOP) this.#press();
         break;
       case "pressing":
+        // A palm that touches down meanwhile does not drag.
+        if (event.pointerId !== this.#firstId) break;
         this.#input.move(this.#position(now));
         break;
       case "two":
@@ -146,6 +150,7 @@ class Fingers {
   up(event: PointerEvent): void {
     const at = this.#position({ x: event.clientX, y: event.clientY });
     this.#down.delete(event.pointerId);
+    if (this.#doing === "pressing" && event.pointerId !== this.#firstId) return;
     if (this.#doing === "deciding") this.#press();
     if (this.#doing === "pressing") this.#input.button(ButtonName.BUTTON_LEFT, false, at);
     if (this.#doing === "two" && this.#down.size === 0) {

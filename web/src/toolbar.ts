@@ -41,7 +41,8 @@ export class Toolbar {
     on(document, "fullscreenchange", () =>
       ui.fullscreen.setAttribute("aria-pressed", String(document.fullscreenElement !== null)),
     );
-    on(signal, "abort", () => this.#close());
+    // Without the signal: a listener that ends with it is gone before it fires.
+    signal.addEventListener("abort", () => this.#close(), { once: true });
     ui.fullscreen.hidden = !document.fullscreenEnabled;
     this.#open();
     this.#closeSoon();

@@ -41,6 +41,9 @@ pub trait Capturer: Send {
     /// ([`Captured::Nothing`]). The first call after opening tells the whole picture and the cursor.
     fn next(&mut self, deadline: Time) -> Result<Captured, CaptureError>;
 
+    /// Blocks, taking no picture, until the handle is rung. Meanwhile damage adds up and the end of the desktop is noticed.
+    fn rest(&mut self) -> Result<Captured, CaptureError>;
+
     /// Rings the capturer from other threads.
     fn handle(&self) -> CaptureHandle;
 }
@@ -74,7 +77,8 @@ pub trait Input: Send {
     /// is not change nothing.
     fn key(&mut self, usage: u16, down: bool) -> Result<(), InputError>;
 
-    /// Moves the pointer to fractions 0..=1 of the picture's width and height; what lies outside is clamped.
+    /// Moves the pointer by fractions 0..=1: from the picture's first to its last column and row; what lies outside is
+    /// clamped.
     fn pointer(&mut self, x: f64, y: f64) -> Result<(), InputError>;
 
     fn button(&mut self, button: Button, down: bool) -> Result<(), InputError>;
@@ -139,8 +143,9 @@ impl Input for NoInput {
     }
 }
 
-/// The pixel at a fraction of a side; what is not a number counts as 0.
+/// The pixel at a fraction of the way from the first to the last of a side; what is not a number counts as 0.
 pub(crate) fn pixel_at(fraction: f64, side: u32) -> u32 {
+    let last = side.saturating_sub(1);
     // `as` saturates, and takes NaN to 0.
-    ((fraction * f64::from(side)) as u32).min(side.saturating_sub(1))
+    ((fraction * f64::from(last)).round() as u32).min(last)
 }

@@ -59,6 +59,22 @@ impl<S: Show> Capturer for Stage<S> {
         self.canvas.size
     }
 
+    fn rest(&mut self) -> Result<Captured, CaptureError> {
+        loop {
+            let rung = self.bell.take();
+            if rung & Bell::STOP != 0 {
+                return Ok(Captured::Stopped);
+            }
+            if rung & Bell::REFRESH != 0 {
+                self.canvas.touch(Rect::of(self.canvas.size), self.clock.now());
+            }
+            if rung != 0 {
+                return Ok(Captured::Nothing);
+            }
+            self.bell.wait(None);
+        }
+    }
+
     fn next(&mut self, deadline: Time) -> Result<Captured, CaptureError> {
         loop {
             let rung = self.bell.take();

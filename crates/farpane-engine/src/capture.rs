@@ -27,15 +27,12 @@ pub(crate) struct Eyes {
 
 impl Eyes {
     pub fn run(mut self) {
-        self.shared.i_am_capture();
         let mut failures = 0;
         while !self.shared.stop.is_set() {
-            if self.shared.hidden.is_set() {
-                // Damage goes on adding up in the desktop; showing the page again wakes this thread.
-                std::thread::park();
-                continue;
-            }
-            let captured = self.capturer.next(Time::NEVER);
+            let captured = match self.shared.hidden.is_set() {
+                true => self.capturer.rest(),
+                false => self.capturer.next(Time::NEVER),
+            };
             if captured.is_ok() {
                 failures = 0;
             }

@@ -1,7 +1,8 @@
 //! The net thread: drives the transport, speaks the data channels, and decides when a session is over.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::fence;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -204,7 +205,10 @@ impl Net {
         let Some(record) = self.records.pop() else { return };
         let now = self.shared.clock.now();
         self.stats.frames += 1;
-        self.stats.target = record.target;
+        if std::mem::replace(&mut self.stats.target, record.target) != record.target && self.active
+        {
+            self.set_active(true);
+        }
         if record.size != self.size {
             self.size = record.size;
             self.hello();
@@ -273,14 +277,18 @@ impl Net {
 
     fn set_active(&mut self, active: bool) {
         self.active = active;
-        // Room for bursts: a page switch wants far more than the average.
-        let desired = if active { self.stats.target * 2.0 } else { Bitrate::ZERO };
+        // Room for bursts: a page switch wants far more than the average. Before the first frame has left there is no
+        // target yet.
+        let wanted = self.stats.target.max(self.transport.path().estimate) * 2.0;
+        let desired = if active { wanted } else { Bitrate::ZERO };
         self.transport.set_rate(active, desired);
     }
 
     fn update_backlog(&mut self) {
         let queued = self.transport.path().queued_bytes as u64;
         let before = self.shared.backlog.swap(queued, Relaxed);
+        // With the one in `Video::backed_up`: one of the two threads sees what the other wrote.
+        fence(SeqCst);
         if (queued < before || queued == 0) && self.shared.held_back.take() {
             self.shared.wake_video();
         }
@@ -448,7 +456,7 @@ impl Net {
             control_message::Body::Visibility(visibility) => {
                 self.shared.hidden.set(visibility.hidden);
                 self.acts.put(Act::ReleaseAll);
-                self.shared.wake_capture();
+                self.outside.capture.hurry();
                 self.shared.wake_video();
             }
             control_message::Body::Refresh(_) => self.want_key_frame(),
@@ -470,7 +478,6 @@ impl Net {
         self.shared.stop.set(true);
         self.shared.live.set(false);
         self.outside.capture.stop();
-        self.shared.wake_capture();
         self.shared.wake_video();
         if tell {
             self.control(control_message::Body::Ended(Ended {

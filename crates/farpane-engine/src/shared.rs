@@ -30,7 +30,6 @@ pub(crate) struct Shared {
     pub captured: AtomicU64,
     pub displaced: AtomicU64,
     video: OnceLock<Thread>,
-    capture: OnceLock<Thread>,
 }
 
 impl Shared {
@@ -48,7 +47,6 @@ impl Shared {
             captured: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
             video: OnceLock::new(),
-            capture: OnceLock::new(),
         }
     }
 
@@ -57,18 +55,8 @@ impl Shared {
         self.video.get_or_init(std::thread::current);
     }
 
-    pub fn i_am_capture(&self) {
-        self.capture.get_or_init(std::thread::current);
-    }
-
     pub fn wake_video(&self) {
         if let Some(thread) = self.video.get() {
-            thread.unpark();
-        }
-    }
-
-    pub fn wake_capture(&self) {
-        if let Some(thread) = self.capture.get() {
             thread.unpark();
         }
     }

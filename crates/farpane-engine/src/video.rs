@@ -4,7 +4,8 @@
 //! a still picture that is worth refining, and when the transport is not backed up; otherwise it is parked.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::fence;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ const BACKLOG: Duration = Duration::from_millis(25);
 const SHARP: u8 = 18;
 const STILL_AFTER: Duration = Duration::from_millis(60);
 const REFINEMENTS: u32 = 12;
+/// However thin the link, a picture is coded again after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// An encoder that fails is made anew; so often in a row and the session ends.
 const FAILURES: u32 = 3;
@@ -217,6 +220,7 @@ impl Video {
         }
         // Looked at again after the flag is up: the net thread either sees the flag or has made room before.
         self.shared.held_back.set(true);
+        fence(SeqCst);
         full()
     }
 
@@ -327,13 +331,15 @@ impl Video {
         } else if key_frame {
             self.key_frames.handle_sent(now);
         }
+        // While the link carries this picture, another try would find its budget spent.
+        let carried =
+            Duration::from_secs_f64(record.bytes as f64 * 8.0 / target.as_bps().max(1) as f64);
+        let at = now + STILL_AFTER.max(carried.min(LONGEST_WAIT));
         self.again = match before {
             _ if quantizer <= SHARP || (keep_alive && before == Again::No) => Again::No,
             Again::Refine { left, .. } if left <= 1 => Again::No,
-            Again::Refine { left, .. } => Again::Refine { at: now + STILL_AFTER, left: left - 1 },
-            Again::No | Again::Skipped { .. } => {
-                Again::Refine { at: now + STILL_AFTER, left: REFINEMENTS }
-            }
+            Again::Refine { left, .. } => Again::Refine { at, left: left - 1 },
+            Again::No | Again::Skipped { .. } => Again::Refine { at, left: REFINEMENTS },
         };
         Ok(())
     }

@@ -75,6 +75,10 @@ impl Capturer for Doomed {
         Err(CaptureError::Lost("it burnt down".to_owned()))
     }
 
+    fn rest(&mut self) -> Result<Captured, CaptureError> {
+        self.next(Time::NEVER)
+    }
+
     fn handle(&self) -> CaptureHandle {
         self.0.clone()
     }
@@ -296,6 +300,17 @@ fn stopping_tells_the_viewer_and_hangs_up() {
     assert_eq!((ended.reason(), ended.detail.as_str()), (EndReason::EndStopped, "enough"));
     while session.far.recv(PATIENCE).expect("a goodbye") != Sent::Closed {}
     assert_eq!(session.ended().0, EndReason::EndStopped);
+}
+
+#[test]
+fn the_path_is_measured_from_the_first_picture_on() {
+    let session = Session::connected(Config::default());
+    let sent = std::iter::from_fn(|| session.far.recv(PATIENCE));
+    let desired = sent.filter_map(|sent| match sent {
+        Sent::Rate { active: true, desired } => Some(desired),
+        _ => None,
+    });
+    assert!(desired.take(1).all(|desired| desired >= Bitrate::mbps(8)));
 }
 
 #[test]

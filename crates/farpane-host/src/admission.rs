@@ -66,12 +66,16 @@ impl Line {
 
     /// The next sealed message; `None` when the visitor is gone or broke the rules.
     pub async fn recv(&mut self) -> Option<session::Body> {
-        let bytes = self.incoming.recv().await?;
-        match self.unseal(&bytes) {
-            Ok(body) => body,
-            Err(error) => {
-                tracing::debug!(%error, from = %self.from, "signalling ended");
-                None
+        loop {
+            let bytes = self.incoming.recv().await?;
+            match self.unseal(&bytes) {
+                Ok(Some(body)) => return Some(body),
+                // Said by a newer viewer; not for us.
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, from = %self.from, "signalling ended");
+                    return None;
+                }
             }
         }
     }

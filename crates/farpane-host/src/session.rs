@@ -9,7 +9,7 @@ use farpane_transport::NegotiationError;
 use farpane_transport::webrtc::{WebRtc, WebRtcConfig};
 use farpane_wire::v1::{Candidate, Description, EndReason, Ended, Refusal, RefusalReason, session};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Line;
 use crate::{Event, ShareConfig};
@@ -36,24 +36,45 @@ impl Outcome {
     }
 }
 
-/// Runs a session with an admitted viewer until it ends. `stop` ends it from this side.
+/// Runs a session with an admitted viewer until it ends; `None` when it was refused after all. `stop` ends it from this
+/// side.
 pub(crate) async fn run(
     mut line: Line,
     config: &ShareConfig,
     events: &mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
-) -> Outcome {
+) -> Option<Outcome> {
     let negotiated = tokio::select! {
         negotiated = negotiate(&mut line, &config.source) => negotiated,
-        () = stopped(&mut stop) => Err(Outcome { reason: EndReason::EndStopped, detail: String::new() }),
+        () = stopped(&mut stop) => {
+            Err(Failed::Ended(Outcome { reason: EndReason::EndStopped, detail: String::new() }))
+        }
     };
     let outcome = match negotiated {
         Ok(negotiated) => live(negotiated, &mut line, config, events, stop).await,
-        Err(outcome) => outcome,
+        Err(Failed::Ended(outcome)) => outcome,
+        Err(Failed::Refused(reason)) => {
+            let _ = events.send(Event::Refused { from: line.from, reason });
+            let refusal = Refusal { reason: reason.into(), attempts_left: 0 };
+            line.send(session::Body::Refused(refusal)).await;
+            return None;
+        }
     };
     let ended = Ended { reason: outcome.reason.into(), detail: outcome.detail.clone() };
     line.send(session::Body::Ended(ended)).await;
-    outcome
+    Some(outcome)
+}
+
+/// Why there will be no session.
+enum Failed {
+    Refused(RefusalReason),
+    Ended(Outcome),
+}
+
+impl From<Outcome> for Failed {
+    fn from(outcome: Outcome) -> Failed {
+        Failed::Ended(outcome)
+    }
 }
 
 struct Negotiated {
@@ -63,16 +84,17 @@ struct Negotiated {
 }
 
 /// Waits for the viewer's offer, opens desktop and transport, and answers.
-async fn negotiate(line: &mut Line, source: &Source) -> Result<Negotiated, Outcome> {
+async fn negotiate(line: &mut Line, source: &Source) -> Result<Negotiated, Failed> {
     let mut early = Vec::new();
+    let deadline = Instant::now() + OFFER_TIME;
     let offer = loop {
-        match timeout(OFFER_TIME, line.recv()).await {
+        match timeout_at(deadline, line.recv()).await {
             Ok(Some(session::Body::Offer(Description { sdp }))) => break sdp,
             Ok(Some(session::Body::Candidate(Candidate { candidate }))) if early.len() < 32 => {
                 early.push(candidate)
             }
             Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return Err(Outcome::left()),
+            Ok(None) | Err(_) => return Err(Outcome::left().into()),
         }
     };
     let clock = Clock::start();
@@ -85,12 +107,10 @@ async fn negotiate(line: &mut Line, source: &Source) -> Result<Negotiated, Outco
     let (answered, desktop) = opened.await.map_err(Outcome::failed)?;
     let (mut transport, sdp) = match answered {
         Ok(answered) => answered,
-        Err(error @ NegotiationError::NoCommonCodec) => {
-            let reason = RefusalReason::RefusalNoCodec.into();
-            line.send(session::Body::Refused(Refusal { reason, attempts_left: 0 })).await;
-            return Err(Outcome::failed(error));
+        Err(NegotiationError::NoCommonCodec) => {
+            return Err(Failed::Refused(RefusalReason::RefusalNoCodec));
         }
-        Err(error) => return Err(Outcome::failed(error)),
+        Err(error) => return Err(Outcome::failed(error).into()),
     };
     let desktop = desktop.map_err(|error: OpenError| Outcome {
         reason: EndReason::EndDisplayLost,
@@ -104,7 +124,7 @@ async fn negotiate(line: &mut Line, source: &Source) -> Result<Negotiated, Outco
     }
     match line.send(session::Body::Answer(Description { sdp })).await {
         true => Ok(Negotiated { desktop, transport, clock }),
-        false => Err(Outcome::left()),
+        false => Err(Outcome::left().into()),
     }
 }
 

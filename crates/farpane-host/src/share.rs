@@ -120,10 +120,18 @@ pub async fn share(
                     }
                 }
                 Tiding::Visitor(visitor, gate) => {
-                    let taken = gate.with(Share::state) == ShareState::Used && Arc::ptr_eq(&gate, &issued.gate);
-                    if taken || entering >= VISITORS {
-                        let _ = events.send(Event::Refused { from: visitor.from, reason: RefusalReason::RefusalBusy });
-                        tokio::spawn(admission::refuse(visitor, RefusalReason::RefusalBusy));
+                    let refusal = match gate.with(Share::state) {
+                        ShareState::Used if Arc::ptr_eq(&gate, &issued.gate) => Some(RefusalReason::RefusalBusy),
+                        ShareState::Open if entering >= VISITORS => Some(RefusalReason::RefusalBusy),
+                        ShareState::Open => None,
+                        // A spent code takes no place from those who hold the fresh one.
+                        ShareState::Used => Some(RefusalReason::RefusalUsed),
+                        ShareState::Expired => Some(RefusalReason::RefusalExpired),
+                        ShareState::Locked => Some(RefusalReason::RefusalLocked),
+                    };
+                    if let Some(reason) = refusal {
+                        let _ = events.send(Event::Refused { from: visitor.from, reason });
+                        tokio::spawn(admission::refuse(visitor, reason));
                     } else {
                         entering += 1;
                         tokio::spawn(enter(visitor, gate, invite.clone(), events.clone(), tidings.clone()));
@@ -204,7 +212,7 @@ async fn admit(
         () = session::stopped(&mut stop) => Ok(()),
     };
     match consent {
-        Ok(()) => Some(session::run(line, &config, &events, stop).await),
+        Ok(()) => session::run(line, &config, &events, stop).await,
         Err(Turned::Away(reason)) => {
             let _ = events.send(Event::Refused { from: line.from, reason });
             None

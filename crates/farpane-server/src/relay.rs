@@ -40,7 +40,7 @@ pub(crate) async fn run(
                 let now = Instant::now();
                 heard = now;
                 match message {
-                    Some(Ok(Message::Binary(_) | Message::Ping(_)))
+                    Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_)))
                         if !bucket.take(now, limits.burst, limits.message_interval) => break close_code::POLICY,
                     Some(Ok(Message::Binary(bytes))) => {
                         spoken = true;

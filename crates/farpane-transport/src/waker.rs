@@ -37,8 +37,11 @@ impl Waker {
 
     /// Stops the ringing, before the answering thread looks at what it was rung for.
     pub(crate) fn answer(&self) {
-        if self.0.rung.load(Ordering::Acquire) {
-            let _ = rustix::io::read(&self.0.fd, &mut [0u8; 8]);
+        // Nothing to read: a ring has raised the flag and is about to write. The flag stays, for the next call to lower
+        // with the descriptor.
+        if self.0.rung.load(Ordering::Acquire)
+            && rustix::io::read(&self.0.fd, &mut [0u8; 8]).is_ok()
+        {
             // After the read: a ring in between finds the flag set and is answered by this very call.
             self.0.rung.swap(false, Ordering::AcqRel);
         }

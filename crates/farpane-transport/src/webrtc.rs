@@ -90,6 +90,8 @@ pub struct WebRtc {
     aim: Bitrate,
     desired: Bitrate,
     trickled: usize,
+    /// Of the viewer's last offer: another one restarts ICE (RFC 8839, section 4.4.1.1.1).
+    ufrag: String,
     mid: Mid,
     payload_type: Pt,
     next_sequence: SeqNo,
@@ -157,6 +159,7 @@ impl WebRtc {
             aim: config.initial_estimate,
             desired: config.initial_estimate,
             trickled: 0,
+            ufrag: offer.ufrag,
             mid,
             payload_type,
             next_sequence: SeqNo::from(1),
@@ -316,22 +319,21 @@ impl WebRtc {
             let now = Instant::now();
             let parsed =
                 Receive::new(Protocol::Udp, datagram.source, datagram.destination, datagram.bytes);
-            let Ok(input) = parsed.map(|receive| Input::Receive(now, receive)) else {
-                continue;
-            };
-            if !self.rtc.accepts(&input) {
-                continue;
-            }
-            if is_dtls(datagram.bytes) {
-                self.last_data = self.clock.time(now);
-            }
-            // Unauthenticated as it is, a bad datagram must not end the session; str0m says itself when it is dead.
-            let handled = self.rtc.handle_input(input);
-            self.drain()?;
-            match handled {
-                Ok(()) => self.heard(),
-                Err(error) if self.rtc.is_alive() => tracing::debug!(%error, "datagram dropped"),
-                Err(error) => return Err(protocol(error)),
+            let input = parsed.ok().map(|receive| Input::Receive(now, receive));
+            if let Some(input) = input.filter(|input| self.rtc.accepts(input)) {
+                if is_dtls(datagram.bytes) {
+                    self.last_data = self.clock.time(now);
+                }
+                // Unauthenticated as it is, a bad datagram must not end the session; str0m says itself when it is dead.
+                let handled = self.rtc.handle_input(input);
+                self.drain()?;
+                match handled {
+                    Ok(()) => self.heard(),
+                    Err(error) if self.rtc.is_alive() => {
+                        tracing::debug!(%error, "datagram dropped");
+                    }
+                    Err(error) => return Err(protocol(error)),
+                }
             }
             self.sockets.rotate();
         }
@@ -532,7 +534,12 @@ impl Transport for WebRtc {
                 // The machine may have moved to another network; without a new address the old ones still do.
                 let addresses = self.sockets.open().unwrap_or_default();
                 add_candidates(&mut self.rtc, &addresses);
-                Some(accept(&mut self.rtc, &offer.sdp)?)
+                // Candidates come one by one, counted; only a restart of ICE makes the old ones obsolete.
+                if offer.ufrag != self.ufrag {
+                    self.ufrag = offer.ufrag;
+                    self.trickled = 0;
+                }
+                Some(accept(&mut self.rtc, &offer::without_candidates(&offer.sdp))?)
             }
             Remote::Candidate("") => None,
             Remote::Candidate(value) => {

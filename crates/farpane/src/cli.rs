@@ -20,8 +20,8 @@ pub enum Command {
 
 #[derive(Args, Debug)]
 pub struct ShareOptions {
-    /// What to share: an X11 display, or without one a drawn scene (synthetic:scroll, clock, typing, window, video,
-    /// corners, idle) or recorded frames (replay:FILE)
+    /// What to share: an X11 display such as :0 [default: $DISPLAY]; a drawn scene, synthetic:SCENE with SCENE one of
+    /// scroll, clock, typing, window, video, corners, idle; or recorded frames, replay:FILE
     #[arg(long, value_name = "DISPLAY")]
     pub display: Option<Source>,
 

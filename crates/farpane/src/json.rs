@@ -1,6 +1,13 @@
 //! Events for programs: one JSON object a line on standard output, `event` first. An interface; see the README.
+//!
+//! A thread of its own writes: a program that stops reading its pipe must not stop the share with it.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
 
 use farpane_host::{EndReason, Event, RefusalReason, Report};
 use serde_json::{Value, json};
@@ -8,45 +15,100 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::share::{Show, Whereabouts};
 
-pub struct Json;
+/// Lines that wait for a reader: so many, and statistics are left out; so many more, and everything is.
+const MANY: usize = 64;
+const TOO_MANY: usize = 1024;
+/// What is unread when the program ends is waited for no longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+pub struct Json {
+    lines: Option<Sender<String>>,
+    waiting: Arc<AtomicUsize>,
+    written: Receiver<()>,
+}
+
+impl Json {
+    pub fn new() -> Json {
+        let (lines, unwritten) = mpsc::channel::<String>();
+        let (all_written, written) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = waiting.clone();
+        thread::spawn(move || {
+            for line in unwritten {
+                let mut out = std::io::stdout().lock();
+                // A reader that went away does not end the share.
+                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+                left.fetch_sub(1, Ordering::Relaxed);
+            }
+            let _ = all_written.send(());
+        });
+        Json { lines: Some(lines), waiting, written }
+    }
+
+    fn line(&self, event: &str, fields: Value) {
+        self.write(line(event, fields), TOO_MANY);
+    }
+
+    fn write(&self, line: String, most: usize) {
+        if let Some(lines) = &self.lines
+            && self.waiting.load(Ordering::Relaxed) < most
+        {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let _ = lines.send(line);
+        }
+    }
+}
+
+impl Drop for Json {
+    fn drop(&mut self) {
+        self.lines = None;
+        let _ = self.written.recv_timeout(LAST_WORDS);
+    }
+}
 
 impl Show for Json {
     fn event(&mut self, event: &Event, place: &Whereabouts) {
         match event {
-            Event::Note(text) => line("note", json!({ "text": text })),
+            Event::Note(text) => self.line("note", json!({ "text": text })),
             Event::Ready { code, expires_in } => {
                 let value = json!({
                     "url": place.url(code),
                     "code": code.reveal(),
                     "expires_s": expires_in.as_secs_f64().round() as u64,
                 });
-                line("ready", value);
+                self.line("ready", value);
             }
             Event::Asked { from, .. } => {
-                line("asked", json!({ "who": from.ip().to_string(), "from": from.to_string() }));
+                self.line(
+                    "asked",
+                    json!({ "who": from.ip().to_string(), "from": from.to_string() }),
+                );
             }
             Event::Answered { from, admitted } => {
-                line("answered", json!({ "from": from.to_string(), "admitted": admitted }));
+                self.line("answered", json!({ "from": from.to_string(), "admitted": admitted }));
             }
             Event::Refused { from, reason } => {
-                line("refused", json!({ "from": from.to_string(), "reason": refusal(*reason) }));
+                self.line(
+                    "refused",
+                    json!({ "from": from.to_string(), "reason": refusal(*reason) }),
+                );
             }
             Event::Connected { from, route, codec } => {
-                line(
+                self.line(
                     "connected",
                     json!({ "route": route, "codec": codec, "from": from.to_string() }),
                 );
             }
-            Event::Reconnecting => line("reconnecting", json!({})),
-            Event::Report(report) => line("stats", stats(report)),
+            Event::Reconnecting => self.line("reconnecting", json!({})),
+            Event::Report(report) => self.write(line("stats", stats(report)), MANY),
             Event::Disconnected { reason, detail } => {
-                line("disconnected", json!({ "reason": ending(*reason), "detail": detail }));
+                self.line("disconnected", json!({ "reason": ending(*reason), "detail": detail }));
             }
         }
     }
 
     fn nobody_there(&mut self) {
-        line(
+        self.line(
             "note",
             json!({ "text": "standard input has ended, so nobody can be asked: declined" }),
         );
@@ -54,7 +116,7 @@ impl Show for Json {
 
     fn failure(&mut self, failure: &Failure) {
         let Failure { code, message, hint } = failure;
-        line("error", json!({ "code": code, "message": message, "hint": hint }));
+        self.line("error", json!({ "code": code, "message": message, "hint": hint }));
     }
 
     fn stopped(&mut self) {}
@@ -94,13 +156,11 @@ fn short(name: &str, prefix: &str) -> String {
 }
 
 /// `event` comes first so that a reader of the raw lines sees at once what each is.
-fn line(event: &str, fields: Value) {
+fn line(event: &str, fields: Value) -> String {
     let mut text = format!("{{\"event\":{}", Value::from(event));
     for (name, value) in fields.as_object().into_iter().flatten() {
         text.push_str(&format!(",{}:{value}", Value::from(name.as_str())));
     }
     text.push_str("}\n");
-    let mut out = std::io::stdout().lock();
-    // A reader that went away does not end the share.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    text
 }

@@ -1,10 +1,13 @@
 //! `farpane share`: a meeting point and a shared desktop in one process.
 
-use std::net::{IpAddr, SocketAddr};
+use std::future::poll_fn;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
+use std::task::Poll;
 
 use farpane_host::{Code, Event, MeetingPoint, Place, RoutingId, ShareConfig, Source, Visitor};
 use farpane_server::{BindError, Broker, Knock, Registration, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answers;
@@ -13,7 +16,7 @@ use crate::failure::Failure;
 use crate::json::Json;
 use crate::terminal::Terminal;
 
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Shows what happens, to a person or to a program.
 pub trait Show {
@@ -47,7 +50,8 @@ impl Whereabouts {
     }
 }
 
-/// The addresses under which other machines can reach this one; IPv4 first, as it is what people can read out.
+/// The addresses under which other machines can reach this one: first the one that the default route leaves from, rather
+/// than those of containers and tunnels, then IPv4, which is what people can read out.
 fn reachable(v6: bool) -> Vec<IpAddr> {
     let mut ips: Vec<IpAddr> = if_addrs::get_if_addrs()
         .unwrap_or_default()
@@ -56,16 +60,29 @@ fn reachable(v6: bool) -> Vec<IpAddr> {
         .map(|interface| interface.ip())
         .filter(|ip| v6 || ip.is_ipv4())
         .collect();
-    ips.sort();
+    let outward =
+        [outward(Ipv4Addr::UNSPECIFIED, TEST_NET), outward(Ipv6Addr::UNSPECIFIED, TEST_NET_6)];
+    ips.sort_by_key(|ip| (!outward.contains(&Some(*ip)), *ip));
     if ips.is_empty() {
-        ips.push(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+        ips.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
     ips
 }
 
+/// Addresses for documentation (RFC 5737, RFC 3849): no host has them, so the default route leads there.
+const TEST_NET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const TEST_NET_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+/// The address from which `to` would be reached. Nothing is sent.
+fn outward(any: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Option<IpAddr> {
+    let socket = UdpSocket::bind((any.into(), 0)).ok()?;
+    socket.connect((to.into(), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
 pub async fn run(options: ShareOptions) -> ExitCode {
     let mut show: Box<dyn Show> =
-        if options.json { Box::new(Json) } else { Box::new(Terminal::new()) };
+        if options.json { Box::new(Json::new()) } else { Box::new(Terminal::new()) };
     match share(options, &mut *show).await {
         Ok(()) => {
             show.stopped();
@@ -97,20 +114,21 @@ async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure
     let sharing = farpane_host::share(config, meeting, events, stopping);
     tokio::pin!(sharing);
     let mut asker = Asker::default();
+    let mut interrupts = Interrupts::new();
     let ended = loop {
         tokio::select! {
             biased;
             ended = &mut sharing => break ended,
-            Some(event) = happened.recv() => asker.event(event, &place, show),
-            line = asker.line() => asker.answer(line, show),
-            () = interrupted() => {
+            () = interrupts.next() => {
                 stop.send_replace(true);
                 // A second Ctrl-C while saying goodbye is the end, whatever is left to say.
                 break tokio::select! {
                     ended = &mut sharing => ended,
-                    () = interrupted() => Ok(()),
+                    () = interrupts.next() => Ok(()),
                 };
             }
+            Some(event) = happened.recv() => asker.event(event, &place, show),
+            line = asker.line() => asker.answer(line, show),
         }
     };
     while let Ok(event) = happened.try_recv() {
@@ -140,19 +158,22 @@ fn host_name() -> String {
     }
 }
 
-/// Ctrl-C, or a polite request to end.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut hangup)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
+/// Ctrl-C, or a polite request to end; one that comes while nobody waits for it is not lost.
+struct Interrupts(Vec<Signal>);
+
+impl Interrupts {
+    fn new() -> Interrupts {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        // One that cannot be caught ends the program at once, as it would have without us.
+        Interrupts(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+    }
+
+    async fn next(&mut self) {
+        poll_fn(|context| {
+            let came = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if came { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 

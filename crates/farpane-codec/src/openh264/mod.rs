@@ -157,13 +157,16 @@ impl Encoder for OpenH264 {
             return Ok(Output::Skipped);
         }
         let Unit { data, nals, key_frame } = &self.unit;
-        self.faint.clear();
         if quantizer == FINE {
+            self.faint.clear();
             std::mem::swap(&mut self.faint, &mut self.coarse);
         } else if *key_frame {
+            self.faint.clear();
             self.coarse.set(Rect::of(size));
         } else {
             self.coarse.union(&self.pending);
+            self.coarse.union(&self.faint);
+            self.faint.clear();
             if self.coarse.rects().len() > MAX_COARSE {
                 self.coarse.set(self.coarse.bounds());
             }

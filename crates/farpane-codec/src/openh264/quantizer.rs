@@ -181,6 +181,8 @@ impl Quantizers {
         if let Some((at, density)) = self.motion.filter(|(at, _)| Some(*at) == self.last) {
             let seen = bits / (self.changed * scale(quantizer));
             self.motion = Some((at, (density + seen) / 2.0));
+            // Motion looks cheaper than the picture is when it stands still, never dearer.
+            self.density = self.density.max(seen);
         }
         // Right after a key frame the library takes the quantizer of what it skips for that of the picture.
         if self.coarse.quantizer >= quantizer + STEP || self.after_key_frame && !key_frame {

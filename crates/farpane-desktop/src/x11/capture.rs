@@ -365,6 +365,25 @@ impl X11Capturer {
         }
     }
 
+    /// Keeps taking in events: the server would store them without limit.
+    fn try_rest(&mut self) -> Result<Captured, Failure> {
+        loop {
+            self.take_events()?;
+            let rung = self.bell.take();
+            if rung & Bell::STOP != 0 {
+                return Ok(Captured::Stopped);
+            }
+            if rung != 0 {
+                self.ring(rung, self.clock.now());
+                return Ok(Captured::Nothing);
+            }
+            self.conn.flush()?;
+            if !self.take_events()? {
+                self.bell.wait_with(self.conn.stream().as_fd(), None);
+            }
+        }
+    }
+
     /// After a refused request: most likely the screen was resized under it.
     fn recover(&mut self, why: &str) -> Result<(), CaptureError> {
         let now_sized = geometry(&self.conn, self.root).and_then(|size| {
@@ -390,6 +409,16 @@ impl Capturer for X11Capturer {
     fn next(&mut self, deadline: Time) -> Result<Captured, CaptureError> {
         loop {
             match self.try_next(deadline) {
+                Ok(captured) => return Ok(captured),
+                Err(Failure::Refused(why)) => self.recover(&why)?,
+                Err(why) => return Err(lost(&why)),
+            }
+        }
+    }
+
+    fn rest(&mut self) -> Result<Captured, CaptureError> {
+        loop {
+            match self.try_rest() {
                 Ok(captured) => return Ok(captured),
                 Err(Failure::Refused(why)) => self.recover(&why)?,
                 Err(why) => return Err(lost(&why)),

@@ -28,7 +28,8 @@ impl Pacer {
 
     pub fn took(&mut self, now: Time) {
         self.taken = now;
-        self.due = (self.due + self.interval).max(now + self.interval / 2);
+        // Hurried frames come on top of the rate; no other frame waits longer for them than an interval.
+        self.due = (self.due + self.interval).clamp(now + self.interval / 2, now + self.interval);
     }
 }
 
@@ -67,5 +68,14 @@ mod tests {
         }
         assert_eq!(pacer.due(true), Time::from_millis(54));
         assert!(pacer.due(false) > Time::from_millis(60));
+    }
+
+    #[test]
+    fn many_hurried_frames_are_not_paid_for_by_those_after_them() {
+        let mut pacer = Pacer::new(60);
+        for frame in 0..250 {
+            pacer.took(Time::from_millis(50 + 4 * frame));
+        }
+        assert!(pacer.due(false) <= Time::from_millis(50 + 4 * 249 + 17));
     }
 }

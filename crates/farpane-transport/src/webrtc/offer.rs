@@ -18,6 +18,8 @@ pub(super) struct Offer {
     pub sdp: String,
     /// The media identification tag (RFC 5888) of the video section.
     pub video: String,
+    /// The first ICE user name fragment; with bundled sections there is but one.
+    pub ufrag: String,
 }
 
 /// Leaves out the candidates that this host cannot use and checks the shape: one video section, and at most one for
@@ -29,7 +31,7 @@ pub(super) fn examine(sdp: &str) -> Result<Offer, NegotiationError> {
     }
     let mut clean = String::with_capacity(sdp.len());
     let (mut section, mut videos, mut channels, mut candidates) = ("", 0, 0, 0);
-    let mut video = None;
+    let (mut video, mut ufrag) = (None, "");
     for line in sdp.lines() {
         if let Some(media) = line.strip_prefix("m=") {
             section = media.split(' ').next().unwrap_or_default();
@@ -46,6 +48,11 @@ pub(super) fn examine(sdp: &str) -> Result<Offer, NegotiationError> {
         if let Some(mid) = line.strip_prefix("a=mid:").filter(|_| section == "video") {
             video = Some(mid.to_owned());
         }
+        if ufrag.is_empty()
+            && let Some(value) = line.strip_prefix("a=ice-ufrag:")
+        {
+            ufrag = value;
+        }
         if let Some(attribute) = line.strip_prefix("a=candidate:") {
             if candidates == MAX_CANDIDATES || !matches!(candidate(attribute), Ok(Some(_))) {
                 continue;
@@ -56,11 +63,16 @@ pub(super) fn examine(sdp: &str) -> Result<Offer, NegotiationError> {
         clean.push_str("\r\n");
     }
     match (video, videos, channels) {
-        (Some(video), 1, 0..=1) => Ok(Offer { sdp: clean, video }),
+        (Some(video), 1, 0..=1) => Ok(Offer { sdp: clean, video, ufrag: ufrag.to_owned() }),
         _ => Err(malformed(
             "it needs exactly one video section, with a mid, and at most one for data channels",
         )),
     }
+}
+
+/// A description that [`examine`] has passed, without its candidates.
+pub(super) fn without_candidates(sdp: &str) -> String {
+    sdp.split_inclusive('\n').filter(|line| !line.starts_with("a=candidate:")).collect()
 }
 
 /// Reads the value of a candidate attribute (RFC 8839, section 5.1), with or without the attribute's name. `None` for
@@ -123,6 +135,7 @@ mod tests {
             format!("{head}a=candidate:{HOST}\r\na=candidate:{HIDDEN}\r\na=candidate:{TCP}\r\n");
         let offer = examine(&sdp).unwrap();
         assert_eq!(offer.sdp, format!("{head}a=candidate:{HOST}\r\n"));
+        assert_eq!(without_candidates(&offer.sdp), head);
         assert_eq!(offer.video, "0");
         let many = format!("{head}{}", format!("a=candidate:{HOST}\r\n").repeat(100));
         assert_eq!(examine(&many).unwrap().sdp.matches("a=candidate").count(), MAX_CANDIDATES);

@@ -115,11 +115,15 @@ impl Sockets {
     /// Sleeps until there is something to read or to go on sending, the waker rings or `timeout` is over, and goes on
     /// sending.
     pub fn sleep(&mut self, waker: &Waker, timeout: Option<Duration>) -> io::Result<()> {
-        let interest =
-            if self.pending.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        // Room is asked for where it lacks: elsewhere there always is some.
+        let full = self.pending.front().map(|(at, ..)| *at);
+        let interest = |at| {
+            if full == Some(at) { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }
+        };
         let mut fds = Vec::with_capacity(1 + self.sockets.len());
         fds.push(PollFd::new(waker, PollFlags::IN));
-        fds.extend(self.sockets.iter().map(|(_, socket)| PollFd::new(socket, interest)));
+        let sockets = self.sockets.iter().enumerate();
+        fds.extend(sockets.map(|(at, (_, socket))| PollFd::new(socket, interest(at))));
         waker::sleep(&mut fds, timeout)?;
         self.flush();
         Ok(())
