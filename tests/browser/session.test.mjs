@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { after, test } from "node:test";
-import { browser, closeBrowser, end, reach, share, shownFrames, until, view, words, xserver } from "./harness.mjs";
+import { browser, closeBrowser, end, reach, run, share, shownFrames, until, view, words, xserver } from "./harness.mjs";
 import { flood } from "./flood.mjs";
 
 after(end);
@@ -123,6 +123,21 @@ test("an X server that dies ends the session in words", async (t) => {
   x.child.kill("SIGKILL");
   await reach(page, "ended");
   assert.match(await words(page), /desktop|display/i);
+  assert.equal((await farpane.event("error")).code, "display_lost");
+  assert.equal((await farpane.exited).code, 1);
+});
+
+test("an X server that dies while the page is hidden is noticed", async (t) => {
+  const x = await xserver(t);
+  const farpane = share(t, ["--display", x.display, "--accept"]);
+  const page = await view(t, (await farpane.event("ready")).url, "live");
+  await page.evaluate(() => {
+    Object.defineProperty(document, "hidden", { value: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  // A picture that is under way at that moment; what changes later is not captured.
+  await run(x, "xsetroot", ["-solid", "red"]);
+  x.child.kill("SIGKILL");
   assert.equal((await farpane.event("error")).code, "display_lost");
   assert.equal((await farpane.exited).code, 1);
 });

@@ -277,10 +277,13 @@ impl Net {
 
     fn set_active(&mut self, active: bool) {
         self.active = active;
-        // Room for bursts: a page switch wants far more than the average. Before the first frame has left there is no
-        // target yet.
-        let wanted = self.stats.target.max(self.transport.path().estimate) * 2.0;
-        let desired = if active { wanted } else { Bitrate::ZERO };
+        // Before the first frame has left there is no target yet.
+        let target = match self.stats.target {
+            Bitrate::ZERO => self.transport.path().estimate,
+            target => target,
+        };
+        // Room for bursts: a page switch wants far more than the average.
+        let desired = if active { target * 2.0 } else { Bitrate::ZERO };
         self.transport.set_rate(active, desired);
     }
 

@@ -29,13 +29,16 @@ pub struct Json {
 
 impl Json {
     pub fn new() -> Json {
+        Json::to(std::io::stdout())
+    }
+
+    fn to(mut out: impl Write + Send + 'static) -> Json {
         let (lines, unwritten) = mpsc::channel::<String>();
         let (all_written, written) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let left = waiting.clone();
         thread::spawn(move || {
             for line in unwritten {
-                let mut out = std::io::stdout().lock();
                 // A reader that went away does not end the share.
                 let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
                 left.fetch_sub(1, Ordering::Relaxed);
@@ -163,4 +166,40 @@ fn line(event: &str, fields: Value) -> String {
     }
     text.push_str("}\n");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe whose reader takes bytes when it is told to, and for good when it is dropped.
+    struct Pipe(Receiver<()>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stops_reading_costs_lines_and_nothing_else() {
+        let (reader, pipe) = mpsc::channel();
+        let mut json = Json::to(Pipe(pipe));
+        let place = Whereabouts { bases: Vec::new(), local_only: true };
+        for _ in 0..2 * TOO_MANY {
+            json.event(&Event::Report(Report::default()), &place);
+        }
+        assert_eq!(json.waiting.load(Ordering::Relaxed), MANY);
+        for _ in 0..2 * TOO_MANY {
+            json.event(&Event::Reconnecting, &place);
+        }
+        assert_eq!(json.waiting.load(Ordering::Relaxed), TOO_MANY);
+        drop(reader);
+        drop(json);
+    }
 }
