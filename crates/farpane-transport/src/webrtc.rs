@@ -37,8 +37,6 @@ const MAX_READS: usize = 128;
 const MAX_TURNS: usize = 1_024;
 /// Trickled candidates of a session.
 const MAX_TRICKLED: usize = 64;
-/// What is aimed at where more than is desired is known to fit: every 5 s str0m probes at twice that.
-const ENOUGH: Bitrate = Bitrate::mbps(2);
 /// A living viewer answers a connectivity check at least every 3 s.
 const SILENCE: Duration = Duration::from_secs(5);
 /// After this long without video the stream rests.
@@ -399,10 +397,7 @@ impl WebRtc {
     fn take_aim(&mut self) -> Result<(), TransportError> {
         let recent = self.clock.now().since(self.last_video) < REST_AFTER;
         let aim = match recent {
-            true if self.pacing.unpaced(self.clock.now()) => match self.estimate < self.desired {
-                true => self.desired,
-                false => self.desired.min(ENOUGH),
-            },
+            true if self.pacing.unpaced(self.clock.now()) => self.desired,
             true => self.desired.min(self.estimate),
             false => Bitrate::ZERO,
         };
