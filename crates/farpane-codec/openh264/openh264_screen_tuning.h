@@ -3,7 +3,9 @@
 //
 // A function is replaced by a macro of its name. The macro meets the function's definition too, and pastes one of the
 // parameters to tell that from a call: the definition keeps its body under another name, calls come here.
-#if defined(__cplusplus)
+//
+// Other C++ code that is compiled meanwhile, such as libFuzzer's, gets nothing of this, not even the includes.
+#if defined(__cplusplus) && (__has_include("svc_motion_estimate.h") || __has_include("WelsFrameWork.h"))
 #include <stdint.h>
 #include <string.h>
 
