@@ -26,8 +26,9 @@ export async function until(what, question, patience = PATIENCE) {
   }
 }
 
-/** Ends a process, or with a negative number its group; one that ended by itself just now is fine. */
-function kill(pid) {
+/** Ends a child, or with its pid made negative its whole group; that it ended by itself just now is fine. */
+function kill(child, pid = child.pid) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
@@ -46,7 +47,7 @@ function start(test, command, args, options = {}) {
   child.on("error", (error) => errors.push(String(error)));
   test.after(async () => {
     // A wrapper such as faketime does not take its program with it; their group is ended whole.
-    if (child.exitCode === null && child.signalCode === null) kill(options.detached ? -child.pid : child.pid);
+    kill(child, options.detached ? -child.pid : child.pid);
     await exited;
   });
   return { child, lines, errors, exited };
@@ -59,7 +60,7 @@ export async function xserver(test, size = "1280x720", extra = []) {
   });
   const exited = once(child, "exit");
   test.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) kill(child.pid);
+    kill(child);
     await exited;
   });
   const [number] = await once(createInterface({ input: child.stdio[3] }), "line");

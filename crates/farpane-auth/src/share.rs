@@ -38,6 +38,18 @@ pub enum ShareState {
     Locked,
 }
 
+impl ShareState {
+    /// Why nobody comes in any more; `None` while somebody may.
+    pub fn refusal(self) -> Option<RefusalReason> {
+        match self {
+            ShareState::Open => None,
+            ShareState::Used => Some(RefusalReason::RefusalUsed),
+            ShareState::Expired => Some(RefusalReason::RefusalExpired),
+            ShareState::Locked => Some(RefusalReason::RefusalLocked),
+        }
+    }
+}
+
 /// The answer to a viewer that does not get in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -215,12 +227,7 @@ impl Share {
     }
 
     fn check_open(&mut self, now: Duration) -> Result<(), Refused> {
-        match self.state(now) {
-            ShareState::Open => Ok(()),
-            ShareState::Used => Err(Refused::because(RefusalReason::RefusalUsed)),
-            ShareState::Expired => Err(Refused::because(RefusalReason::RefusalExpired)),
-            ShareState::Locked => Err(Refused::because(RefusalReason::RefusalLocked)),
-        }
+        self.state(now).refusal().map_or(Ok(()), |reason| Err(Refused::because(reason)))
     }
 
     fn drop_stale(&mut self, now: Duration) {

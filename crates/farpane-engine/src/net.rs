@@ -205,9 +205,9 @@ impl Net {
         let Some(record) = self.records.pop() else { return };
         let now = self.shared.clock.now();
         self.stats.frames += 1;
-        if std::mem::replace(&mut self.stats.target, record.target) != record.target && self.active
-        {
-            self.set_active(true);
+        if self.stats.target != record.target {
+            self.stats.target = record.target;
+            self.tell_rate();
         }
         if record.size != self.size {
             self.size = record.size;
@@ -277,14 +277,18 @@ impl Net {
 
     fn set_active(&mut self, active: bool) {
         self.active = active;
+        self.tell_rate();
+    }
+
+    fn tell_rate(&mut self) {
         // Before the first frame has left there is no target yet.
         let target = match self.stats.target {
             Bitrate::ZERO => self.transport.path().estimate,
             target => target,
         };
         // Room for bursts: a page switch wants far more than the average.
-        let desired = if active { target * 2.0 } else { Bitrate::ZERO };
-        self.transport.set_rate(active, desired);
+        let desired = if self.active { target * 2.0 } else { Bitrate::ZERO };
+        self.transport.set_rate(self.active, desired);
     }
 
     fn update_backlog(&mut self) {

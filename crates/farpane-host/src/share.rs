@@ -123,11 +123,8 @@ pub async fn share(
                     let refusal = match gate.with(Share::state) {
                         ShareState::Used if Arc::ptr_eq(&gate, &issued.gate) => Some(RefusalReason::RefusalBusy),
                         ShareState::Open if entering >= VISITORS => Some(RefusalReason::RefusalBusy),
-                        ShareState::Open => None,
                         // A spent code takes no place from those who hold the fresh one.
-                        ShareState::Used => Some(RefusalReason::RefusalUsed),
-                        ShareState::Expired => Some(RefusalReason::RefusalExpired),
-                        ShareState::Locked => Some(RefusalReason::RefusalLocked),
+                        state => state.refusal(),
                     };
                     if let Some(reason) = refusal {
                         let _ = events.send(Event::Refused { from: visitor.from, reason });

@@ -319,23 +319,23 @@ impl WebRtc {
             let now = Instant::now();
             let parsed =
                 Receive::new(Protocol::Udp, datagram.source, datagram.destination, datagram.bytes);
-            let input = parsed.ok().map(|receive| Input::Receive(now, receive));
-            if let Some(input) = input.filter(|input| self.rtc.accepts(input)) {
-                if is_dtls(datagram.bytes) {
-                    self.last_data = self.clock.time(now);
-                }
-                // Unauthenticated as it is, a bad datagram must not end the session; str0m says itself when it is dead.
-                let handled = self.rtc.handle_input(input);
-                self.drain()?;
-                match handled {
-                    Ok(()) => self.heard(),
-                    Err(error) if self.rtc.is_alive() => {
-                        tracing::debug!(%error, "datagram dropped");
-                    }
-                    Err(error) => return Err(protocol(error)),
-                }
+            let Ok(input) = parsed.map(|receive| Input::Receive(now, receive)) else {
+                continue;
+            };
+            if !self.rtc.accepts(&input) {
+                continue;
             }
-            self.sockets.rotate();
+            if is_dtls(datagram.bytes) {
+                self.last_data = self.clock.time(now);
+            }
+            // Unauthenticated as it is, a bad datagram must not end the session; str0m says itself when it is dead.
+            let handled = self.rtc.handle_input(input);
+            self.drain()?;
+            match handled {
+                Ok(()) => self.heard(),
+                Err(error) if self.rtc.is_alive() => tracing::debug!(%error, "datagram dropped"),
+                Err(error) => return Err(protocol(error)),
+            }
         }
         Ok(())
     }

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::share::{Show, Whereabouts};
 
-/// Lines that wait for a reader: so many, and statistics are left out; so many more, and everything is.
+/// While so many lines wait for a reader, statistics are left out.
 const MANY: usize = 64;
+/// While so many wait, everything is.
 const TOO_MANY: usize = 1024;
 /// What is unread when the program ends is waited for no longer.
 const LAST_WORDS: Duration = Duration::from_secs(1);

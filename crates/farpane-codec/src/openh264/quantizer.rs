@@ -54,6 +54,7 @@ pub(super) struct Quantizers {
     /// Of content that moves, and when it last did.
     motion: Option<(Time, f64)>,
     coarse: Coarse,
+    /// The last picture was a key frame.
     after_key_frame: bool,
     /// When a large change, a key frame or a step of sharpening was coded last.
     busy: Time,
@@ -97,19 +98,15 @@ impl Quantizers {
             self.coarse = Coarse::default();
         }
 
-        let large = self.changed * 4.0 >= self.blocks && !key_frame;
+        let large = self.is_large() && !key_frame;
         let moving = self.motion.filter(|(at, _)| large && now.since(*at) < MOTION);
         let density = match moving {
             Some((_, density)) => density,
             None if large => self.density.max(SURPRISE),
             None => self.density,
         };
-        if large {
-            self.motion = Some((now, density));
-        } else if key_frame {
-            self.motion = None;
-        }
         if large || key_frame {
+            self.motion = large.then_some((now, density));
             self.busy = now;
         } else if self.debt == 0.0
             && let Some(quantizer) = self.sharpen(now)
@@ -146,6 +143,11 @@ impl Quantizers {
         pays.then_some(quantizer)
     }
 
+    /// Whether the picture in hand is new in so many places that it counts as another.
+    fn is_large(&self) -> bool {
+        self.changed * 4.0 >= self.blocks
+    }
+
     /// The bits expected at `quantizer`: for what changed, and for making up what is coarse.
     fn cost(&self, quantizer: u8, density: f64) -> f64 {
         let gain = f64::from(self.coarse.quantizer.saturating_sub(quantizer));
@@ -161,8 +163,7 @@ impl Quantizers {
     /// there sooner.
     pub(super) fn oversize(&mut self, quantizer: u8, bytes: usize) -> bool {
         let bits = bytes as f64 * 8.0;
-        let new = self.changed * 4.0 >= self.blocks;
-        let oversize = new && quantizer < COARSEST && bits > 2.0 * self.burst;
+        let oversize = self.is_large() && quantizer < COARSEST && bits > 2.0 * self.burst;
         if oversize {
             self.density = bits / (self.blocks * scale(quantizer));
         }

@@ -384,6 +384,20 @@ impl X11Capturer {
         }
     }
 
+    /// Tries until it works or cannot.
+    fn recovering(
+        &mut self,
+        attempt: impl Fn(&mut Self) -> Result<Captured, Failure>,
+    ) -> Result<Captured, CaptureError> {
+        loop {
+            match attempt(self) {
+                Ok(captured) => return Ok(captured),
+                Err(Failure::Refused(why)) => self.recover(&why)?,
+                Err(why) => return Err(lost(&why)),
+            }
+        }
+    }
+
     /// After a refused request: most likely the screen was resized under it.
     fn recover(&mut self, why: &str) -> Result<(), CaptureError> {
         let now_sized = geometry(&self.conn, self.root).and_then(|size| {
@@ -407,23 +421,11 @@ impl Capturer for X11Capturer {
     }
 
     fn next(&mut self, deadline: Time) -> Result<Captured, CaptureError> {
-        loop {
-            match self.try_next(deadline) {
-                Ok(captured) => return Ok(captured),
-                Err(Failure::Refused(why)) => self.recover(&why)?,
-                Err(why) => return Err(lost(&why)),
-            }
-        }
+        self.recovering(|capturer| capturer.try_next(deadline))
     }
 
     fn rest(&mut self) -> Result<Captured, CaptureError> {
-        loop {
-            match self.try_rest() {
-                Ok(captured) => return Ok(captured),
-                Err(Failure::Refused(why)) => self.recover(&why)?,
-                Err(why) => return Err(lost(&why)),
-            }
-        }
+        self.recovering(Self::try_rest)
     }
 
     fn handle(&self) -> CaptureHandle {

@@ -134,24 +134,17 @@ impl Sockets {
         for _ in 0..self.sockets.len() {
             let at = self.next % self.sockets.len();
             let (destination, socket) = &self.sockets[at];
-            match socket.recv_from(&mut self.buffer[..]) {
-                Ok((len, source)) => {
-                    return Some(Datagram {
-                        source,
-                        destination: *destination,
-                        bytes: &self.buffer[..len],
-                    });
-                }
-                // Empty, or an error that belongs to a datagram sent earlier: there is always a next time.
-                Err(_) => self.next = at + 1,
+            self.next = at + 1;
+            // Empty, or an error that belongs to a datagram sent earlier: there is always a next time.
+            if let Ok((len, source)) = socket.recv_from(&mut self.buffer[..]) {
+                return Some(Datagram {
+                    source,
+                    destination: *destination,
+                    bytes: &self.buffer[..len],
+                });
             }
         }
         None
-    }
-
-    /// Ends the turn of the socket that was read last.
-    pub fn rotate(&mut self) {
-        self.next = self.next.wrapping_add(1);
     }
 }
 
