@@ -52,7 +52,7 @@ impl Bench {
         let stride = SIZE.width as usize * 4;
         let pixels = page[..stride * SIZE.height as usize].to_vec();
         let frame = FrameBody { size: SIZE, stride, pixels, ..FrameBody::default() };
-        let encoder = open(Codec::H264, &config).expect("OpenH264 takes 1080p");
+        let encoder = open(Codec::H264, &config).expect("H.264 takes 1080p");
         let mut bench = Bench { encoder, frame, now: Time::from_millis(1) };
         // Until the page is sharp, as it is when somebody types on it.
         bench.update(&Region::new());
@@ -70,7 +70,7 @@ impl Bench {
     fn encode(&mut self) {
         self.now += Duration::from_millis(33);
         let request = Request { key_frame: false, bitrate: RATE, now: self.now };
-        match self.encoder.encode(&request).expect("OpenH264 works") {
+        match self.encoder.encode(&request).expect("it codes") {
             Output::AccessUnit(unit) => black_box(unit.data.len()),
             Output::Skipped => 0,
         };

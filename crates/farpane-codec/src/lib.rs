@@ -6,8 +6,13 @@
 
 #![deny(unsafe_code)]
 
+mod h264;
 mod null;
 mod openh264;
+#[cfg(test)]
+mod random;
+mod rate;
+mod screen;
 
 use std::fmt;
 use std::ops::Range;
@@ -19,7 +24,7 @@ pub use null::Description;
 /// A bitstream format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// H.264 constrained baseline, by OpenH264.
+    /// H.264 constrained baseline, by our own encoder for screens and OpenH264 for films.
     H264,
     /// A description of each picture in place of the picture, for tests of what surrounds an encoder.
     Null,
@@ -112,7 +117,7 @@ pub trait Encoder: Send {
 /// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty).
 pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
     match codec {
-        Codec::H264 => Ok(Box::new(openh264::OpenH264::new(config)?)),
+        Codec::H264 => Ok(Box::new(h264::H264::new(config)?)),
         Codec::Null => Ok(Box::new(null::NullEncoder::new(config)?)),
     }
 }

@@ -1,0 +1,213 @@
+//! H.264, by the encoder that the content asks for: our own for screens ([`crate::screen`]), OpenH264 for motion.
+//!
+//! Ours spends nothing on what stands still or moved as a whole; OpenH264 takes a film in half the bits. One hands the
+//! picture over to the other by a key frame, when most of it has been in motion for a while and when it has come to rest.
+
+use std::time::Duration;
+
+use farpane_media::{Size, Time};
+
+use crate::openh264::OpenH264;
+use crate::screen::Screen;
+use crate::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
+
+/// Either way round.
+const LIMIT: Size = Size::new(3840, 2160);
+/// A picture is in motion when at least one in this many of its macroblocks is new.
+const PART: u64 = 6;
+/// So many pictures in motion over so long are a film,
+const FILM: (u32, Duration) = (10, Duration::from_millis(500));
+/// of which the next comes within this time; after it the film has come to rest.
+const REST: Duration = Duration::from_millis(400);
+
+/// What pictures of one size have in common for both encoders.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Format {
+    /// What is shown.
+    pub(crate) size: Size,
+    /// What the stream says: even, as chroma has no half samples, and no smaller than a macroblock.
+    pub(crate) coded: Size,
+    /// In macroblocks.
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// Ten times the lowest level that takes it (ITU-T H.264, table A-1).
+    pub(crate) level: u8,
+    pub(crate) max_fps: u32,
+    pub(crate) threads: u32,
+}
+
+/// Samples of a macroblock's side.
+pub(crate) const BLOCK: u32 = 16;
+
+impl Format {
+    pub(crate) fn new(config: &EncoderConfig) -> Result<Format, EncodeError> {
+        let size = config.size;
+        let (long, short) = (size.width.max(size.height), size.width.min(size.height));
+        if short == 0 || long > LIMIT.width || short > LIMIT.height {
+            return Err(EncodeError::UnsupportedSize { codec: Codec::H264, size, limit: LIMIT });
+        }
+        let even = |length: u32| length.max(BLOCK).next_multiple_of(2);
+        let coded = Size::new(even(size.width), even(size.height));
+        let (width, height) = (coded.width.div_ceil(BLOCK), coded.height.div_ceil(BLOCK));
+        let max_fps = config.max_fps.clamp(1, 60);
+        Ok(Format {
+            size,
+            coded,
+            width: width as usize,
+            height: height as usize,
+            level: level(u64::from(width * height), u64::from(max_fps)),
+            max_fps,
+            threads: config.threads.clamp(1, height),
+        })
+    }
+
+    /// Macroblocks.
+    pub(crate) fn blocks(&self) -> u64 {
+        (self.width * self.height) as u64
+    }
+}
+
+/// See the module.
+pub(crate) struct H264 {
+    format: Format,
+    screen: Screen,
+    /// Made for the first film.
+    film: Option<OpenH264>,
+    motion: Motion,
+}
+
+impl H264 {
+    pub(crate) fn new(config: &EncoderConfig) -> Result<H264, EncodeError> {
+        let format = Format::new(config)?;
+        Ok(H264 { format, screen: Screen::new(format), film: None, motion: Motion::default() })
+    }
+
+    /// Hands the picture over when the content has changed its kind; returns whether it did.
+    fn follow(&mut self, now: Time) -> Result<bool, EncodeError> {
+        let was = self.motion.film;
+        self.motion.handle_time(now);
+        match (was, self.motion.film, &mut self.film) {
+            (false, true, film) => {
+                if film.is_none() {
+                    *film = Some(OpenH264::new(self.format)?);
+                }
+                film.as_mut().expect("made above").adopt(self.screen.planes());
+            }
+            (true, false, Some(film)) => self.screen.adopt(film.planes()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Encoder for H264 {
+    fn codec(&self) -> Codec {
+        Codec::H264
+    }
+
+    fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
+        let (expected, got) = (self.format.size, picture.frame.size);
+        if got != expected {
+            return Err(EncodeError::SizeChanged { expected, got });
+        }
+        match &mut self.film {
+            Some(film) if self.motion.film => film.update(picture),
+            _ => self.screen.update(picture),
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError> {
+        let handed_over = self.follow(request.now)?;
+        let request = &Request { key_frame: request.key_frame || handed_over, ..*request };
+        let (output, new) = match &mut self.film {
+            Some(film) if self.motion.film => film.encode(request)?,
+            _ => self.screen.encode(request)?,
+        };
+        self.motion.handle_picture(request.now, new * PART >= self.format.blocks());
+        Ok(output)
+    }
+}
+
+/// Tells films from screens.
+#[derive(Debug, Default)]
+struct Motion {
+    film: bool,
+    /// Pictures in motion that followed each other closely, and when the first and the last of them was.
+    run: Option<(u32, Time, Time)>,
+}
+
+impl Motion {
+    fn handle_picture(&mut self, now: Time, moving: bool) {
+        if moving {
+            let (count, first) = self.run.map_or((0, now), |(count, first, _)| (count, first));
+            self.run = Some((count + 1, first, now));
+        }
+    }
+
+    fn handle_time(&mut self, now: Time) {
+        self.run = self.run.filter(|(_, _, last)| now.since(*last) < REST);
+        self.film = match self.run {
+            None => false,
+            Some((count, first, last)) => {
+                self.film || count >= FILM.0 && last.since(first) >= FILM.1
+            }
+        };
+    }
+}
+
+/// The lowest level that takes `blocks` a picture at `fps`; from 3.1, the one that browsers name, upwards.
+fn level(blocks: u64, fps: u64) -> u8 {
+    let table = [
+        (31, 3_600, 108_000),
+        (32, 5_120, 216_000),
+        (40, 8_192, 245_760),
+        (42, 8_704, 522_240),
+        (50, 22_080, 589_824),
+        (51, 36_864, 983_040),
+    ];
+    let fits =
+        |&&(_, picture, second): &&(_, u64, u64)| blocks <= picture && blocks * fps <= second;
+    table.iter().find(fits).map_or(52, |(level, ..)| *level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_fit_the_picture() {
+        let cases = [(3_600, 30, 31), (8_160, 30, 40), (8_160, 60, 42), (32_400, 60, 52)];
+        for (blocks, fps, expected) in cases {
+            assert_eq!(level(blocks, fps), expected, "{blocks} blocks at {fps}");
+        }
+    }
+
+    /// What comes of pictures at these times, in motion or not: at which of them it is a film.
+    fn films(pictures: impl Iterator<Item = (u64, bool)>) -> Vec<u64> {
+        let mut motion = Motion::default();
+        let mut films = Vec::new();
+        for (millis, moving) in pictures {
+            let now = Time::from_millis(millis);
+            motion.handle_time(now);
+            films.extend(motion.film.then_some(millis));
+            motion.handle_picture(now, moving);
+        }
+        films
+    }
+
+    #[test]
+    fn a_film_is_told_after_half_a_second_and_ends_when_it_rests() {
+        let film = (1..50).map(|at| (at * 40, true));
+        let rest = (1..20).map(|at| (1_960 + at * 60, false));
+        let films = films(film.chain(rest));
+        assert_eq!((films[0], *films.last().unwrap()), (600, 2_320));
+    }
+
+    #[test]
+    fn pages_and_pauses_are_no_film() {
+        assert!(films((1..40).map(|at| (at * 500, true))).is_empty(), "a page every half second");
+        assert!(films((1..90).map(|at| (at * 40, at % 20 < 8))).is_empty(), "stutter");
+        assert!(films((1..200).map(|at| (at * 33, false))).is_empty(), "typing");
+    }
+}

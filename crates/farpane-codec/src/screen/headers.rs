@@ -1,0 +1,99 @@
+//! Parameter sets and slice headers (ITU-T H.264, clauses 7.3.2.1, 7.3.2.2, 7.3.3 and annex E).
+
+use farpane_media::Size;
+
+use super::bits::Bits;
+
+/// The quantizer that slices say theirs relative to.
+const INITIAL_QUANTIZER: i32 = 26;
+const FRAME_NUMBER_BITS: u32 = 16;
+
+/// Writes a sequence parameter set: constrained baseline, BT.709 limited range, one reference, no reordering.
+///
+/// `level` is ten times the level; `size` is even.
+pub(super) fn sequence(bits: &mut Bits, size: Size, level: u8) {
+    bits.put(66, 8); // profile_idc
+    bits.put(0b1110_0000, 8); // constraint_set0_flag to constraint_set2_flag
+    bits.put(u32::from(level), 8);
+    bits.ue(0); // seq_parameter_set_id
+    bits.ue(FRAME_NUMBER_BITS - 4);
+    bits.ue(2); // pic_order_cnt_type: as coded
+    bits.ue(1); // max_num_ref_frames
+    bits.put(0, 1); // gaps_in_frame_num_value_allowed_flag
+    let blocks = |length: u32| length.div_ceil(16);
+    bits.ue(blocks(size.width) - 1);
+    bits.ue(blocks(size.height) - 1);
+    bits.put(0b11, 2); // frame_mbs_only_flag, direct_8x8_inference_flag
+    let cut = |length: u32| (blocks(length) * 16 - length) / 2;
+    bits.put(u32::from(cut(size.width) + cut(size.height) > 0), 1); // frame_cropping_flag
+    if cut(size.width) + cut(size.height) > 0 {
+        [0, cut(size.width), 0, cut(size.height)].into_iter().for_each(|cut| bits.ue(cut));
+    }
+    bits.put(1, 1); // vui_parameters_present_flag
+    bits.put(0b00, 2); // aspect_ratio_info_present_flag, overscan_info_present_flag
+    bits.put(1, 1); // video_signal_type_present_flag
+    bits.put(5, 3); // video_format: unspecified
+    bits.put(0, 1); // video_full_range_flag
+    bits.put(1, 1); // colour_description_present_flag
+    (0..3).for_each(|_| bits.put(1, 8)); // primaries, transfer and matrix of BT.709
+    bits.put(0, 1); // chroma_loc_info_present_flag
+    bits.put(0, 1); // timing_info_present_flag
+    bits.put(0b000, 3); // nal_hrd_ and vcl_hrd_parameters_present_flag, pic_struct_present_flag
+    bits.put(1, 1); // bitstream_restriction_flag
+    bits.put(1, 1); // motion_vectors_over_pic_boundaries_flag
+    [0, 0, 16, 16].into_iter().for_each(|limit| bits.ue(limit));
+    bits.ue(0); // max_num_reorder_frames
+    bits.ue(1); // max_dec_frame_buffering
+    bits.end();
+}
+
+/// Writes a picture parameter set.
+pub(super) fn picture(bits: &mut Bits) {
+    bits.ue(0); // pic_parameter_set_id
+    bits.ue(0); // seq_parameter_set_id
+    bits.put(0b00, 2); // entropy_coding_mode_flag, bottom_field_pic_order_in_frame_present_flag
+    bits.ue(0); // num_slice_groups_minus1
+    bits.ue(0); // num_ref_idx_l0_default_active_minus1
+    bits.ue(0); // num_ref_idx_l1_default_active_minus1
+    bits.put(0, 3); // weighted_pred_flag, weighted_bipred_idc
+    bits.se(0); // pic_init_qp_minus26
+    bits.se(0); // pic_init_qs_minus26
+    bits.se(0); // chroma_qp_index_offset
+    bits.put(0b100, 3); // deblocking_filter_control_present_flag, constrained_intra_pred_flag, redundant_pic_cnt_present_flag
+    bits.end();
+}
+
+/// A picture, as its slices say it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PictureHeader {
+    /// Tells a key frame from the one before it.
+    pub(super) key_frame: Option<u32>,
+    /// Pictures since the key frame.
+    pub(super) number: u32,
+    pub(super) quantizer: u8,
+}
+
+impl PictureHeader {
+    /// nal_ref_idc and nal_unit_type.
+    pub(super) fn nal(&self) -> u8 {
+        if self.key_frame.is_some() { 0x65 } else { 0x61 }
+    }
+
+    /// Writes the header of the slice that starts with macroblock `first`.
+    pub(super) fn write(&self, bits: &mut Bits, first: usize) {
+        bits.ue(first as u32);
+        bits.ue(if self.key_frame.is_some() { 7 } else { 5 }); // slice_type: I or P, as all of the picture
+        bits.ue(0); // pic_parameter_set_id
+        bits.put(self.number & ((1 << FRAME_NUMBER_BITS) - 1), FRAME_NUMBER_BITS);
+        match self.key_frame {
+            Some(id) => {
+                bits.ue(id); // idr_pic_id
+                bits.put(0b00, 2); // no_output_of_prior_pics_flag, long_term_reference_flag
+            }
+            // num_ref_idx_active_override_flag, ref_pic_list_modification_flag_l0, adaptive_ref_pic_marking_mode_flag
+            None => bits.put(0b000, 3),
+        }
+        bits.se(i32::from(self.quantizer) - INITIAL_QUANTIZER);
+        bits.ue(1); // disable_deblocking_filter_idc
+    }
+}

@@ -1,0 +1,345 @@
+//! The residual of one macroblock: to levels, to bits and back to samples.
+
+use super::bits::Bits;
+use super::cavlc::{Context, residual};
+use super::motion::{Chroma, Luma, difference, square_difference};
+use super::transform::{self, Block, Quantizer, ZIGZAG, chroma_quantizer};
+
+/// Where the 4x4 blocks of a macroblock are, in coding order (clause 6.4.3), in samples.
+pub(super) const BLOCKS: [(usize, usize); 16] = [
+    (0, 0),
+    (4, 0),
+    (0, 4),
+    (4, 4),
+    (8, 0),
+    (12, 0),
+    (8, 4),
+    (12, 4),
+    (0, 8),
+    (4, 8),
+    (0, 12),
+    (4, 12),
+    (8, 8),
+    (12, 8),
+    (8, 12),
+    (12, 12),
+];
+
+/// Quantizers of a picture.
+#[derive(Clone, Debug)]
+pub(super) struct Quantization {
+    pub(super) quantizer: u8,
+    /// What a bit costs in differences of samples.
+    pub(super) lambda: u32,
+    pub(super) inter: Quantizer,
+    pub(super) intra: Quantizer,
+    inter_chroma: Quantizer,
+    intra_chroma: Quantizer,
+}
+
+impl Quantization {
+    pub(super) fn new(quantizer: u8) -> Quantization {
+        let chroma = chroma_quantizer(quantizer);
+        Quantization {
+            quantizer,
+            lambda: ((f64::from(quantizer) - 12.0) / 6.0).exp2().round().max(1.0) as u32,
+            inter: Quantizer::new(quantizer, false),
+            intra: Quantizer::new(quantizer, true),
+            inter_chroma: Quantizer::new(chroma, false),
+            intra_chroma: Quantizer::new(chroma, true),
+        }
+    }
+
+    fn chroma(&self, intra: bool) -> &Quantizer {
+        if intra { &self.intra_chroma } else { &self.inter_chroma }
+    }
+}
+
+/// The quantized residual of a macroblock, each block in scan order, and which parts of it there are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Levels {
+    pub(super) luma: [Block; 16],
+    /// Of a macroblock that is predicted as one square of 16; its other coefficients are in `luma`, from the second.
+    pub(super) luma_dc: Block,
+    chroma_dc: [[i16; 4]; 2],
+    chroma: [[Block; 4]; 2],
+    /// coded_block_pattern: a bit for each 8x8 of luma, 16 for chroma DC alone, 32 for all of chroma.
+    pub(super) pattern: u8,
+}
+
+/// How many coefficients the 4x4 blocks at an edge of a macroblock have, U and V after luma.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) luma: [u8; 4],
+    pub(super) chroma: [[u8; 2]; 2],
+}
+
+impl Counts {
+    /// Of a macroblock that is not compressed.
+    pub(super) const FULL: Counts = Counts { luma: [16; 4], chroma: [[16; 2]; 2] };
+}
+
+/// `source - prediction` of the 4x4 block at (`x`, `y`).
+#[inline(always)]
+fn subtract<const N: usize>(
+    source: &[[u8; N]; N],
+    seen: &[[u8; N]; N],
+    x: usize,
+    y: usize,
+) -> Block {
+    let mut block = [0; 16];
+    for row in 0..4 {
+        for column in 0..4 {
+            let (x, y) = (x + column, y + row);
+            block[row * 4 + column] = i16::from(source[y][x]) - i16::from(seen[y][x]);
+        }
+    }
+    block
+}
+
+/// The sum of absolute values.
+#[inline(always)]
+fn sum(block: &Block) -> u32 {
+    let mut sum = 0;
+    for value in block {
+        sum += value.unsigned_abs();
+    }
+    u32::from(sum)
+}
+
+/// Adds a residual to the prediction in `seen`.
+#[inline(always)]
+fn add<const N: usize>(seen: &mut [[u8; N]; N], residual: &Block, x: usize, y: usize) {
+    for (row, residual) in residual.as_chunks::<4>().0.iter().enumerate() {
+        for (sample, residual) in seen[y + row][x..x + 4].iter_mut().zip(residual) {
+            *sample = (i16::from(*sample) + residual).clamp(0, 255) as u8;
+        }
+    }
+}
+
+#[inline(always)]
+fn scan(block: &Block) -> Block {
+    let mut levels = [0; 16];
+    for (level, at) in levels.iter_mut().zip(ZIGZAG) {
+        *level = block[at];
+    }
+    levels
+}
+
+impl Levels {
+    /// Codes the difference of `source` to an inter prediction and makes that what the viewer will see.
+    pub(super) fn inter_luma(
+        &mut self,
+        source: &Luma,
+        seen: &mut Luma,
+        quantization: &Quantization,
+    ) {
+        for (at, &(x, y)) in BLOCKS.iter().enumerate() {
+            let mut block = subtract(source, seen, x, y);
+            if quantization.inter.is_nothing(sum(&block)) {
+                self.luma[at] = [0; 16];
+                continue;
+            }
+            transform::forward(&mut block);
+            if quantization.inter.quantize(&mut block) {
+                self.luma[at] = scan(&block);
+                self.pattern |= 1 << (at / 4);
+                quantization.inter.scale(&mut block);
+                transform::inverse(&mut block);
+                add(seen, &block, x, y);
+            } else {
+                self.luma[at] = [0; 16];
+            }
+        }
+    }
+
+    /// The same for a prediction of all 16x16 samples from their neighbours, which codes DC values apart.
+    pub(super) fn intra_luma(
+        &mut self,
+        source: &Luma,
+        seen: &mut Luma,
+        quantization: &Quantization,
+    ) {
+        let quantizer = &quantization.intra;
+        if quantizer.is_nothing(square_difference(source, seen)) {
+            self.luma_dc = [0; 16];
+            return;
+        }
+        let mut blocks = [[0; 16]; 16];
+        let mut dc = [0; 16];
+        let mut any = false;
+        for (at, &(x, y)) in BLOCKS.iter().enumerate() {
+            let block = &mut blocks[at];
+            *block = subtract(source, seen, x, y);
+            transform::forward(block);
+            dc[y + x / 4] = i32::from(std::mem::take(&mut block[0]));
+            any |= quantizer.quantize(block);
+            self.luma[at] = scan(block);
+        }
+        self.pattern |= if any { 15 } else { 0 };
+        transform::hadamard(&mut dc);
+        dc.iter_mut().for_each(|value| *value = (*value + 1) >> 1);
+        let any_dc = quantizer.quantize_dc(&mut dc);
+        self.luma_dc = ZIGZAG.map(|at| dc[at] as i16);
+        if !any && !any_dc {
+            return;
+        }
+        transform::hadamard(&mut dc);
+        quantizer.scale_luma_dc(&mut dc);
+        for (block, &(x, y)) in blocks.iter_mut().zip(&BLOCKS) {
+            quantizer.scale(block);
+            block[0] = dc[y + x / 4] as i16;
+            transform::inverse(block);
+            add(seen, block, x, y);
+        }
+    }
+
+    /// Codes one 4x4 block that was predicted as `prediction`; returns how the viewer will see it.
+    pub(super) fn intra_block(
+        &mut self,
+        at: usize,
+        source: &[u8; 16],
+        prediction: &[u8; 16],
+        quantizer: &Quantizer,
+    ) -> [u8; 16] {
+        if quantizer.is_nothing(difference(source, prediction)) {
+            self.luma[at] = [0; 16];
+            return *prediction;
+        }
+        let mut block = [0; 16];
+        for at in 0..16 {
+            block[at] = i16::from(source[at]) - i16::from(prediction[at]);
+        }
+        transform::forward(&mut block);
+        if !quantizer.quantize(&mut block) {
+            self.luma[at] = [0; 16];
+            return *prediction;
+        }
+        self.luma[at] = scan(&block);
+        self.pattern |= 1 << (at / 4);
+        quantizer.scale(&mut block);
+        transform::inverse(&mut block);
+        let mut seen = *prediction;
+        for at in 0..16 {
+            seen[at] = (i16::from(seen[at]) + block[at]).clamp(0, 255) as u8;
+        }
+        seen
+    }
+
+    /// Codes U and V.
+    pub(super) fn chroma(
+        &mut self,
+        source: &[Chroma; 2],
+        seen: &mut [Chroma; 2],
+        quantization: &Quantization,
+        intra: bool,
+    ) {
+        let quantizer = quantization.chroma(intra);
+        let (mut any, mut any_dc) = (false, false);
+        for plane in 0..2 {
+            // DC values add up.
+            if quantizer.is_nothing(square_difference(&source[plane], &seen[plane])) {
+                (self.chroma_dc[plane], self.chroma[plane]) = ([0; 4], [[0; 16]; 4]);
+                continue;
+            }
+            let mut blocks = [[0; 16]; 4];
+            let mut dc = [0; 4];
+            let mut any_here = false;
+            for (at, block) in blocks.iter_mut().enumerate() {
+                *block = subtract(&source[plane], &seen[plane], at % 2 * 4, at / 2 * 4);
+                transform::forward(block);
+                dc[at] = i32::from(std::mem::take(&mut block[0]));
+                any_here |= quantizer.quantize(block);
+                self.chroma[plane][at] = scan(block);
+            }
+            dc = transform::hadamard2(dc);
+            let any_dc_here = quantizer.quantize_dc(&mut dc);
+            self.chroma_dc[plane] = dc.map(|value| value as i16);
+            any |= any_here;
+            any_dc |= any_dc_here;
+            if !any_here && !any_dc_here {
+                continue;
+            }
+            dc = transform::hadamard2(dc);
+            quantizer.scale_chroma_dc(&mut dc);
+            for (at, block) in blocks.iter_mut().enumerate() {
+                quantizer.scale(block);
+                block[0] = dc[at] as i16;
+                transform::inverse(block);
+                add(&mut seen[plane], block, at % 2 * 4, at / 2 * 4);
+            }
+        }
+        self.pattern |= if any {
+            32
+        } else if any_dc {
+            16
+        } else {
+            0
+        };
+    }
+
+    /// Writes what there is (residual, clause 7.3.5.3) and returns the counts at the right and at the bottom.
+    pub(super) fn write(
+        &self,
+        bits: &mut Bits,
+        square: bool,
+        left: Option<&Counts>,
+        above: Option<&Counts>,
+    ) -> [Counts; 2] {
+        let mut luma = [[0_u8; 4]; 4];
+        let context = |counts: &[[u8; 4]; 4], x: usize, y: usize| {
+            let left =
+                if x > 0 { Some(counts[y][x - 1]) } else { left.map(|counts| counts.luma[y]) };
+            let above =
+                if y > 0 { Some(counts[y - 1][x]) } else { above.map(|counts| counts.luma[x]) };
+            mean(left, above)
+        };
+        if square {
+            residual(bits, &self.luma_dc, context(&luma, 0, 0));
+        }
+        for (at, &(x, y)) in BLOCKS.iter().enumerate() {
+            if self.pattern >> (at / 4) & 1 == 1 {
+                let (x, y) = (x / 4, y / 4);
+                luma[y][x] =
+                    residual(bits, &self.luma[at][usize::from(square)..], context(&luma, x, y));
+            }
+        }
+        let mut chroma = [[[0_u8; 2]; 2]; 2];
+        if self.pattern >= 16 {
+            for levels in &self.chroma_dc {
+                residual(bits, levels, Context::ChromaDc);
+            }
+        }
+        if self.pattern >= 32 {
+            for (plane, counts) in chroma.iter_mut().enumerate() {
+                for (at, levels) in self.chroma[plane].iter().enumerate() {
+                    let (x, y) = (at % 2, at / 2);
+                    let left = match x {
+                        0 => left.map(|counts| counts.chroma[plane][y]),
+                        _ => Some(counts[y][0]),
+                    };
+                    let above = match y {
+                        0 => above.map(|counts| counts.chroma[plane][x]),
+                        _ => Some(counts[0][x]),
+                    };
+                    counts[y][x] = residual(bits, &levels[1..], mean(left, above));
+                }
+            }
+        }
+        let right = Counts {
+            luma: luma.map(|row| row[3]),
+            chroma: chroma.map(|plane| plane.map(|row| row[1])),
+        };
+        let bottom = Counts { luma: luma[3], chroma: chroma.map(|plane| plane[1]) };
+        [right, bottom]
+    }
+}
+
+/// nC (clause 9.2.1).
+fn mean(left: Option<u8>, above: Option<u8>) -> Context {
+    Context::Neighbours(match (left, above) {
+        (Some(left), Some(above)) => (left + above).div_ceil(2),
+        (Some(count), None) | (None, Some(count)) => count,
+        (None, None) => 0,
+    })
+}

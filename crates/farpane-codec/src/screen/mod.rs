@@ -1,0 +1,450 @@
+//! Our own H.264 encoder for screens: constrained baseline, and cost that follows change.
+//!
+//! A picture is planned first, by comparing sources: what stands still is left out of the stream, what moved as a whole
+//! is a vector, and only the rest is predicted, transformed and coded, in slices on as many threads as it is worth. What
+//! the viewer has coarsely is coded again, finer, once the picture rests.
+//!
+//! No loop filter: it blurs text beyond repair. One reference picture, vectors of whole samples that stay inside it.
+
+mod bits;
+mod cavlc;
+mod codes;
+mod headers;
+mod intra;
+mod macroblock;
+mod motion;
+mod moves;
+mod slice;
+mod transform;
+
+use std::ops::Range;
+
+use farpane_media::{Rect, Region};
+use farpane_pixel::convert::{self, Chroma, Planes};
+
+use crate::h264::{BLOCK, Format};
+use crate::rate::{Choice, Coarse, FINE, Rate, STEP};
+use crate::{AccessUnit, EncodeError, Output, Picture, Request};
+use bits::Bits;
+use headers::PictureHeader;
+use macroblock::Quantization;
+use motion::{Reference, Vector};
+
+use slice::{Part, Plan, Shared};
+
+/// More slices than this cost more than they gain.
+const MAX_THREADS: u32 = 8;
+/// The cost of coding a macroblock; keeping one costs 1.
+const CODE: usize = 64;
+/// Slices for each thread of a picture that keeps all of them busy.
+const SLICES: usize = 2;
+/// What starting a thread is worth, in macroblocks coded.
+const WORTH_A_THREAD: usize = 24;
+
+/// See the module.
+pub(crate) struct Screen {
+    format: Format,
+    rate: Rate,
+    /// The source as it is and as it was when last coded, by `source`; they differ within `coded`.
+    planes: [Planes; 2],
+    source: usize,
+    coded: Region,
+    /// Changed since the last access unit.
+    pending: Region,
+    seen: bool,
+    /// The picture that the viewer has, by `shown`, and the one before.
+    references: [Reference; 2],
+    shown: usize,
+    /// Which macroblocks of the two differ.
+    stale: Vec<bool>,
+    /// The quantizer of each macroblock that the viewer has, likewise.
+    quantizers: [Vec<u8>; 2],
+    coarse: Coarse,
+    plans: Vec<Plan>,
+    changed: Vec<(u16, u16)>,
+    displacements: Vec<Vector>,
+    key_frames: u32,
+    /// Since the last key frame; none before the first.
+    number: Option<u32>,
+    slices: Vec<Bits>,
+    stream: Vec<u8>,
+    units: Vec<Range<usize>>,
+}
+
+impl Screen {
+    pub(crate) fn new(format: Format) -> Screen {
+        let (size, blocks) = (format.size, format.width * format.height);
+        Screen {
+            format,
+            rate: Rate::new(format.blocks(), format.max_fps),
+            planes: [0, 1].map(|_| Planes::new(size, Chroma::Yuv420)),
+            source: 0,
+            coded: Region::from(Rect::of(size)),
+            pending: Region::new(),
+            seen: false,
+            references: [0, 1].map(|_| Reference::new(format.width, format.height)),
+            shown: 0,
+            stale: vec![true; blocks],
+            quantizers: [0, 1].map(|_| vec![0; blocks]),
+            coarse: Coarse::default(),
+            plans: vec![Plan::Keep; blocks],
+            changed: Vec::with_capacity(blocks),
+            displacements: Vec::new(),
+            key_frames: 0,
+            number: None,
+            slices: Vec::new(),
+            stream: Vec::new(),
+            units: Vec::new(),
+        }
+    }
+
+    /// The picture as it is now.
+    pub(crate) fn planes(&self) -> &Planes {
+        &self.planes[self.source]
+    }
+
+    /// Goes on from a picture that another encoder has coded; the next one has to be a key frame.
+    pub(crate) fn adopt(&mut self, planes: &Planes) {
+        self.planes[self.source].clone_from(planes);
+        self.pending.set(Rect::of(self.format.size));
+        self.seen = true;
+    }
+
+    /// Finds what changed, and how.
+    fn plan(&mut self, key_frame: bool) {
+        if key_frame {
+            self.plans.fill(Plan::Code);
+            return;
+        }
+        self.plans.fill(Plan::Keep);
+        self.changed.clear();
+        let (now, before) = (&self.planes[self.source], &self.planes[1 - self.source]);
+        for rect in self.pending.rects() {
+            let rect = rect.snapped(BLOCK, self.format.size);
+            for row in rect.y / BLOCK..rect.bottom().div_ceil(BLOCK) {
+                for column in rect.x / BLOCK..rect.right().div_ceil(BLOCK) {
+                    let at = row as usize * self.format.width + column as usize;
+                    let (x, y) = ((column * BLOCK) as usize, (row * BLOCK) as usize);
+                    // Rectangles of a region do not overlap, but the macroblocks they touch may.
+                    if self.plans[at] == Plan::Keep && !moves::is_same(now, before, x, y) {
+                        self.plans[at] = Plan::Code;
+                        self.changed.push((column as u16, row as u16));
+                    }
+                }
+            }
+        }
+        moves::find(now, before, &self.changed, &mut self.displacements);
+        if self.displacements.is_empty() {
+            return;
+        }
+        let mut likely = 0;
+        for &(column, row) in &self.changed {
+            let (x, y) = (usize::from(column) * 16, usize::from(row) * 16);
+            let is_moved = |at: &usize| moves::is_moved(now, before, x, y, self.displacements[*at]);
+            let others = (0..self.displacements.len()).filter(|at| *at != likely);
+            if let Some(at) = [likely].into_iter().chain(others).find(is_moved) {
+                likely = at;
+                self.plans[usize::from(row) * self.format.width + usize::from(column)] =
+                    Plan::Move(at as u8);
+            }
+        }
+    }
+
+    /// Plans to code again what gains by it.
+    fn sharpen(&mut self, quantizer: u8) {
+        for (plan, before) in self.plans.iter_mut().zip(&self.quantizers[self.shown]) {
+            let gains = *before >= quantizer + STEP || quantizer == FINE && *before > FINE;
+            if *plan == Plan::Keep && gains {
+                *plan = Plan::Code;
+            }
+        }
+    }
+
+    /// Codes the picture as planned into `slices`.
+    fn code(&mut self, header: PictureHeader) {
+        let [first, second] = &mut self.references;
+        let (reference, out) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
+        let [first, second] = &mut self.quantizers;
+        let (before, after) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
+        let quantization = Quantization::new(header.quantizer);
+        let shared = Shared {
+            source: &self.planes[self.source],
+            reference: header.key_frame.is_none().then_some(reference),
+            width: self.format.width,
+            displacements: &self.displacements,
+            quantization: &quantization,
+            before,
+        };
+        let threads = self.format.threads.min(MAX_THREADS) as usize;
+        let rows = cut(&self.plans, self.format.width, threads);
+        self.slices.resize_with(rows.len(), Bits::default);
+        // The dense half of a page takes longer than the empty one, so threads take turns down the picture.
+        let mut shares: Vec<Vec<Part<'_>>> = Vec::new();
+        shares.resize_with(threads.min(rows.len()), Vec::new);
+        let [y, u, v] = &mut out.planes;
+        let mut rest = ([&mut y[..], u, v], &mut self.stale[..], &mut after[..]);
+        for ((at, rows), bits) in rows.iter().enumerate().zip(&mut self.slices) {
+            let blocks = rows.len() * self.format.width;
+            let (planes, stale, quantizers) = rest;
+            let [y, u, v] = planes;
+            let (y, y_rest) = y.split_at_mut(blocks * 256);
+            let (u, u_rest) = u.split_at_mut(blocks * 64);
+            let (v, v_rest) = v.split_at_mut(blocks * 64);
+            let (stale, stale_rest) = stale.split_at_mut(blocks);
+            let (quantizers, quantizers_rest) = quantizers.split_at_mut(blocks);
+            rest = ([y_rest, u_rest, v_rest], stale_rest, quantizers_rest);
+            bits.clear();
+            let first = rows.start * self.format.width;
+            header.write(bits, first);
+            let plans = &self.plans[first..first + blocks];
+            shares[at % threads].push(Part {
+                bits,
+                first_row: rows.start,
+                plans,
+                planes: [y, u, v],
+                stale,
+                quantizers,
+            });
+        }
+        std::thread::scope(|scope| {
+            for share in shares.drain(1..) {
+                std::thread::Builder::new()
+                    .name("farpane-slice".into())
+                    .spawn_scoped(scope, || {
+                        share.into_iter().for_each(|part| slice::code(&shared, part))
+                    })
+                    .expect("the system starts a thread");
+            }
+            shares.into_iter().flatten().for_each(|part| slice::code(&shared, part));
+        });
+    }
+
+    /// Puts the slices, and for a key frame the parameter sets, into `stream`.
+    fn assemble(&mut self, header: PictureHeader) {
+        self.stream.clear();
+        self.units.clear();
+        let mut put = |kind: u8, payload: &[u8]| {
+            let start = bits::nal(&mut self.stream, kind, payload);
+            self.units.push(start..self.stream.len());
+        };
+        if header.key_frame.is_some() {
+            let mut bits = Bits::default();
+            headers::sequence(&mut bits, self.format.coded, self.format.level);
+            put(0x67, bits.bytes());
+            bits.clear();
+            headers::picture(&mut bits);
+            put(0x68, bits.bytes());
+        }
+        for slice in &self.slices {
+            put(header.nal(), slice.bytes());
+        }
+    }
+}
+
+/// Shares the rows of a picture among slices of about equal work: one where little is to be done, [`SLICES`] for each
+/// thread where much is.
+fn cut(plans: &[Plan], width: usize, threads: usize) -> Vec<Range<usize>> {
+    let work = |plan: &Plan| match plan {
+        Plan::Keep => 1,
+        Plan::Move(_) => 6,
+        Plan::Code => CODE,
+    };
+    let rows: Vec<usize> =
+        plans.chunks_exact(width).map(|row| row.iter().map(work).sum()).collect();
+    let total: usize = rows.iter().sum();
+    let slices = match total / (CODE * WORTH_A_THREAD) {
+        0 | 1 => 1,
+        worth if worth < 32 * threads => threads.min(worth),
+        _ if threads == 1 => 1,
+        _ => threads * SLICES,
+    };
+    let (mut cuts, mut start, mut done) = (Vec::with_capacity(slices), 0, 0);
+    for (row, work) in rows.iter().enumerate() {
+        done += work;
+        if done * slices >= total * (cuts.len() + 1) && cuts.len() + 1 < slices {
+            cuts.push(start..row + 1);
+            start = row + 1;
+        }
+    }
+    if start < rows.len() {
+        cuts.push(start..rows.len());
+    }
+    cuts
+}
+
+impl Screen {
+    /// See [`crate::Encoder::update`].
+    pub(crate) fn update(&mut self, picture: Picture<'_>) {
+        let frame = picture.frame;
+        if !self.seen {
+            self.pending.set(Rect::of(self.format.size));
+            convert::update(&mut self.planes[self.source], frame, &self.pending);
+            self.seen = true;
+            return;
+        }
+        if self.pending.is_empty() {
+            self.source = 1 - self.source;
+            self.coded.union(picture.damage);
+            convert::update(&mut self.planes[self.source], frame, &self.coded);
+            self.pending.union(picture.damage);
+        } else {
+            convert::update(&mut self.planes[self.source], frame, picture.damage);
+            self.pending.union(picture.damage);
+        }
+    }
+
+    /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
+    pub(crate) fn encode(&mut self, request: &Request) -> Result<(Output<'_>, u64), EncodeError> {
+        if !self.seen {
+            return Err(EncodeError::NoPicture);
+        }
+        let key_frame = request.key_frame || self.number.is_none();
+        self.plan(key_frame);
+        let changed = self.plans.iter().filter(|plan| **plan == Plan::Code).count() as u64;
+        let choice = |rate: &mut Rate, coarse: Coarse| {
+            rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
+        };
+        let Choice { mut quantizer, sharpen } = choice(&mut self.rate, self.coarse);
+        if sharpen {
+            self.sharpen(quantizer);
+        }
+        let number = if key_frame { 0 } else { self.number.map_or(0, |number| number + 1) };
+        self.key_frames += u32::from(key_frame);
+        let id = key_frame.then_some(self.key_frames % 2);
+        let mut header = PictureHeader { key_frame: id, number, quantizer };
+        self.code(header);
+        let bytes = |slices: &[Bits]| slices.iter().map(|bits| bits.bytes().len()).sum::<usize>();
+        if !sharpen && self.rate.is_oversize(quantizer, bytes(&self.slices)) {
+            quantizer = choice(&mut self.rate, Coarse::default()).quantizer.max(quantizer);
+            header.quantizer = quantizer;
+            self.code(header);
+        }
+        self.rate.coded(quantizer, bytes(&self.slices), key_frame);
+        self.assemble(header);
+        self.number = Some(number);
+        self.shown = 1 - self.shown;
+        if !self.pending.is_empty() {
+            std::mem::swap(&mut self.coded, &mut self.pending);
+            self.pending.clear();
+        }
+        let quantizers = &self.quantizers[self.shown];
+        self.coarse = Coarse {
+            blocks: quantizers.iter().filter(|quantizer| **quantizer > FINE).count() as u64,
+            quantizer: quantizers.iter().copied().max().unwrap_or(0),
+        };
+        let unit = AccessUnit {
+            data: &self.stream,
+            units: &self.units,
+            key_frame,
+            quantizer: Some(self.coarse.quantizer),
+        };
+        Ok((Output::AccessUnit(unit), changed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use farpane_media::{Bitrate, FrameBody, Size, Time};
+    use openh264::decoder::Decoder;
+    use openh264::formats::YUVSource;
+
+    use super::*;
+    use crate::EncoderConfig;
+    use crate::random::Random;
+
+    fn any_rect(random: &mut Random, size: Size) -> Rect {
+        let (x, y) = (random.below(size.width), random.below(size.height));
+        let (w, h) = (1 + random.below(size.width - x), 1 + random.below(size.height - y));
+        Rect::new(x, y, w, h)
+    }
+
+    /// Changes a part of the picture in one of the ways of desktops; returns it.
+    fn change(frame: &mut FrameBody, random: &mut Random) -> Rect {
+        let size = frame.size;
+        let rect = any_rect(random, size);
+        let kind = random.below(6);
+        let colour = [0, 1, 2, 3].map(|_| random.below(256) as u8);
+        let (dx, dy) = (random.below(40) as i32 - 20, random.below(80) as i32 - 40);
+        let (dx, dy) = if random.below(2) == 0 { (dx, 0) } else { (0, dy) };
+        let before = frame.pixels.clone();
+        for y in rect.y..rect.bottom() {
+            for x in rect.x..rect.right() {
+                let at = y as usize * frame.stride + x as usize * 4;
+                let pixel: [u8; 4] = match kind {
+                    0 => colour,
+                    // Letters, stripes and gradients.
+                    1 => [if random.below(3) == 0 { 0 } else { 255 }; 4],
+                    2 => [((x * 7) ^ (y / 3 * 31)) as u8, (x * 3) as u8, colour[0], 0],
+                    3 => [(x + y) as u8, (2 * x) as u8, (3 * y) as u8, 0],
+                    4 => [0, 1, 2, 3].map(|_| random.below(256) as u8),
+                    _ => {
+                        let (from_x, from_y) = (x as i32 + dx, y as i32 + dy);
+                        if from_x < 0
+                            || from_y < 0
+                            || from_x >= size.width as i32
+                            || from_y >= size.height as i32
+                        {
+                            continue;
+                        }
+                        let from = from_y as usize * frame.stride + from_x as usize * 4;
+                        before[from..from + 4].try_into().unwrap()
+                    }
+                };
+                frame.pixels[at..at + 4].copy_from_slice(&pixel);
+            }
+        }
+        rect
+    }
+
+    /// The viewer's picture is exactly the one that the encoder goes on from, whatever happens.
+    #[test]
+    fn a_decoder_has_the_same_picture() {
+        for seed in 1..=40 {
+            let mut random = Random(seed * 0x9E37_79B9);
+            let size = Size::new(16 + random.below(300), 16 + random.below(200));
+            let bitrate = Bitrate::kbps(200 << random.below(8));
+            let config = EncoderConfig { size, bitrate, max_fps: 60, threads: 1 + random.below(4) };
+            let mut encoder = Screen::new(Format::new(&config).unwrap());
+            let mut decoder = Decoder::new().unwrap();
+            let stride = size.width as usize * 4;
+            let pixels = vec![255; stride * size.height as usize];
+            let mut frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
+            let mut now = Time::from_millis(1);
+            for picture in 0..40 {
+                let mut damage = Region::new();
+                for _ in 0..random.below(3) {
+                    damage.union(&Region::from(change(&mut frame, &mut random)));
+                }
+                if picture == 0 || !damage.is_empty() {
+                    encoder.update(Picture { frame: &frame, damage: &damage });
+                }
+                now += Duration::from_millis(1 + u64::from(random.below(300)));
+                let key_frame = random.below(12) == 0;
+                let request = Request { key_frame, bitrate, now };
+                let (Output::AccessUnit(unit), _) = encoder.encode(&request).unwrap() else {
+                    panic!("skipped")
+                };
+                let seen = decoder.decode(unit.data).unwrap().expect("a picture");
+                let strides = seen.strides();
+                let reference = &encoder.references[encoder.shown];
+                let (width, height) = seen.dimensions();
+                for (plane, samples, stride, side) in [
+                    (0, seen.y(), strides.0, 1),
+                    (1, seen.u(), strides.1, 2),
+                    (2, seen.v(), strides.2, 2),
+                ] {
+                    let own = reference.width * 16 / side;
+                    for y in 0..height / side {
+                        assert_eq!(
+                            samples[y * stride..][..width / side],
+                            reference.planes[plane][y * own..][..width / side],
+                            "seed {seed}, picture {picture}, plane {plane}, row {y}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What moved as a whole: scrolling, dragging.
+//!
+//! A few macroblocks that changed and look like nothing else are looked for in the same column and row of the picture
+//! before; a displacement that several of them agree on is one of the picture's. The pictures compared are sources, so
+//! that what moved is found exactly whatever quality the viewer has it in.
+
+use farpane_pixel::convert::Planes;
+
+use super::motion::Vector;
+
+/// Macroblocks that are looked for.
+const SAMPLES: usize = 32;
+/// A prime far above the macroblocks of a picture.
+const STRIDE: usize = 1_000_003;
+/// How many have to agree.
+const VOTES: usize = 3;
+/// The longest displacement by rows that every level allows (table A-1), in samples.
+const FARTHEST: usize = 500;
+/// Displacements of one picture.
+pub(super) const MOST: usize = 4;
+
+/// Finds the displacements of the macroblocks `changed`, given as (column, row), from `before` to `now`; those of the last
+/// picture are tried first.
+pub(super) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known: &mut Vec<Vector>) {
+    let mut votes: Vec<(Vector, usize)> = known.drain(..).map(|vector| (vector, 0)).collect();
+    // All over the picture, in an order without a pattern.
+    let order = (0..changed.len()).map(|at| at * STRIDE % changed.len());
+    let places =
+        order.map(|at| changed[at]).map(|(x, y)| (usize::from(x) * 16, usize::from(y) * 16));
+    for (x, y) in places.filter(|(x, y)| is_distinct(now, *x, *y)).take(SAMPLES) {
+        let vote = votes.iter_mut().find(|(vector, _)| is_moved(now, before, x, y, *vector));
+        if let Some((_, votes)) = vote {
+            *votes += 1;
+        } else if let Some(vector) = search(now, before, x, y) {
+            votes.push((vector, 1));
+        }
+    }
+    votes.retain(|(_, votes)| *votes >= VOTES);
+    votes.sort_by_key(|(_, votes)| std::cmp::Reverse(*votes));
+    known.extend(votes.iter().take(MOST).map(|(vector, _)| *vector));
+}
+
+/// Whether the luma of the macroblock at (`x`, `y`) is what was at its displacement, and its chroma too unless that lies
+/// between samples.
+pub(super) fn is_moved(now: &Planes, before: &Planes, x: usize, y: usize, vector: Vector) -> bool {
+    let (from_x, from_y) =
+        (x as isize + isize::from(vector.x / 4), y as isize + isize::from(vector.y / 4));
+    let (right, bottom) = (now.y.stride as isize - 16, now.y.padded_height as isize - 16);
+    if !(0..=right).contains(&from_x) || !(0..=bottom).contains(&from_y) {
+        return false;
+    }
+    let (from_x, from_y) = (from_x as usize, from_y as usize);
+    let same = |now: &[u8], before: &[u8], stride: usize, from: [usize; 2], side: usize| {
+        (0..side).all(|line| {
+            now[from[0] + line * stride..][..side] == before[from[1] + line * stride..][..side]
+        })
+    };
+    let stride = now.y.stride;
+    if !same(&now.y.data, &before.y.data, stride, [y * stride + x, from_y * stride + from_x], 16) {
+        return false;
+    }
+    if (vector.x | vector.y) & 7 != 0 {
+        return true;
+    }
+    let stride = now.u.stride;
+    let from = [y / 2 * stride + x / 2, from_y / 2 * stride + from_x / 2];
+    same(&now.u.data, &before.u.data, stride, from, 8)
+        && same(&now.v.data, &before.v.data, stride, from, 8)
+}
+
+/// Whether a macroblock is as it was.
+pub(super) fn is_same(now: &Planes, before: &Planes, x: usize, y: usize) -> bool {
+    is_moved(now, before, x, y, Vector::ZERO)
+}
+
+/// Whether the first row of a macroblock has enough edges to be told from others.
+fn is_distinct(planes: &Planes, x: usize, y: usize) -> bool {
+    let row = &planes.y.data[(y + 8) * planes.y.stride + x..][..16];
+    row.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) > 8).count() >= 3
+}
+
+fn search(now: &Planes, before: &Planes, x: usize, y: usize) -> Option<Vector> {
+    let stride = now.y.stride;
+    let key = &now.y.data[(y + 8) * stride + x..][..16];
+    let rows = y.saturating_sub(FARTHEST)..(y + FARTHEST).min(now.y.padded_height - 16);
+    let vertical = rows.filter(|from| before.y.data[(from + 8) * stride + x..][..16] == *key);
+    let vertical = vertical.map(|from| Vector::whole(0, from as i32 - y as i32));
+    let row = &before.y.data[(y + 8) * stride..][..stride];
+    let horizontal = row.windows(16).enumerate().filter(|(_, samples)| samples == &key);
+    let horizontal = horizontal.map(|(from, _)| Vector::whole(from as i32 - x as i32, 0));
+    let mut found: Vec<Vector> = vertical.chain(horizontal).take(8).collect();
+    found.retain(|vector| is_moved(now, before, x, y, *vector));
+    found.into_iter().min_by_key(|vector| vector.x.unsigned_abs() + vector.y.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use farpane_media::Size;
+    use farpane_pixel::convert::Chroma;
+
+    use super::*;
+    use crate::random::Random;
+
+    const SIZE: Size = Size::new(320, 240);
+
+    /// Something like text everywhere, displaced by (`dx`, `dy`) within the columns from `from`.
+    fn page(from: usize, dx: usize, dy: usize) -> Planes {
+        let mut random = Random(9);
+        let ink: Vec<u8> =
+            (0..400 * 400).map(|_| if random.below(3) == 0 { 16 } else { 235 }).collect();
+        let mut planes = Planes::new(SIZE, Chroma::Yuv420);
+        for y in 0..240 {
+            for x in 0..320 {
+                let (dx, dy) = if x >= from { (dx, dy) } else { (0, 0) };
+                planes.y.data[y * planes.y.stride + x] = ink[(y + dy) * 400 + x + dx];
+            }
+        }
+        planes
+    }
+
+    fn find_all(now: &Planes, before: &Planes, known: &[Vector]) -> Vec<Vector> {
+        let all = (0..15).flat_map(|row| (0..20).map(move |column| (column, row)));
+        let changed: Vec<(u16, u16)> = all
+            .filter(|(x, y)| !is_same(now, before, usize::from(*x) * 16, usize::from(*y) * 16))
+            .collect();
+        let mut found = known.to_vec();
+        find(now, before, &changed, &mut found);
+        found
+    }
+
+    #[test]
+    fn scrolling_is_found_either_way() {
+        let before = page(0, 40, 40);
+        for (dx, dy) in [(0, 17), (0, -33), (3, 0), (-40, 0)] {
+            let now = page(0, (40 + dx) as usize, (40 + dy) as usize);
+            assert_eq!(find_all(&now, &before, &[]), [Vector::whole(dx, dy)]);
+        }
+    }
+
+    #[test]
+    fn a_part_may_scroll_and_the_rest_stand_still() {
+        assert_eq!(find_all(&page(160, 0, 20), &page(160, 0, 0), &[]), [Vector::whole(0, 20)]);
+    }
+
+    #[test]
+    fn what_scrolled_before_is_forgotten_when_it_stops() {
+        let known = [Vector::whole(0, 5)];
+        assert_eq!(find_all(&page(0, 0, 9), &page(0, 0, 0), &known), [Vector::whole(0, 9)]);
+        let mut other = page(0, 0, 0);
+        let mut random = Random(77);
+        other.y.data.iter_mut().for_each(|sample| *sample = random.below(256) as u8);
+        assert!(find_all(&other, &page(0, 0, 0), &known).is_empty());
+    }
+}

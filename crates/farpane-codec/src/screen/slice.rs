@@ -1,0 +1,555 @@
+//! One slice: a run of macroblock rows that is coded without the others, on a thread of its own.
+//!
+//! What a macroblock is coded as was planned before ([`Plan`]) as far as it does not need coding; only [`Plan::Code`] is
+//! decided here. Costs are sums of absolute differences plus lambda times bits.
+
+use farpane_pixel::convert::Planes;
+
+use super::bits::Bits;
+use super::intra::{Around, Canvas};
+use super::macroblock::{BLOCKS, Counts, Levels, Quantization};
+use super::motion::{self, Chroma, Luma, Reference, Search, Vector, difference, square_difference};
+
+/// What becomes of a macroblock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// It stays as the viewer has it.
+    Keep,
+    /// It is what was at a displacement, one of the picture's, before.
+    Move(u8),
+    /// It is coded.
+    Code,
+}
+
+/// What the neighbours to the right and below need to know.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    /// How it moved, unless it is intra-coded.
+    vector: Option<Vector>,
+    counts: Counts,
+    /// How its blocks along the edge were predicted.
+    modes: [u8; 4],
+}
+
+impl Edge {
+    const STILL: Edge = Edge {
+        vector: Some(Vector::ZERO),
+        counts: Counts { luma: [0; 4], chroma: [[0; 2]; 2] },
+        modes: [Around::DC; 4],
+    };
+}
+
+/// What slices of a picture share.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    pub(super) source: &'a Planes,
+    /// None for a key frame.
+    pub(super) reference: Option<&'a Reference>,
+    /// In macroblocks.
+    pub(super) width: usize,
+    pub(super) displacements: &'a [Vector],
+    pub(super) quantization: &'a Quantization,
+    /// The quantizer of each macroblock that the viewer has.
+    pub(super) before: &'a [u8],
+}
+
+/// A slice's own part of the picture.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    pub(super) bits: &'a mut Bits,
+    pub(super) first_row: usize,
+    pub(super) plans: &'a [Plan],
+    /// Y, U and V as the viewer will have them; holds the picture before the last one.
+    pub(super) planes: [&'a mut [u8]; 3],
+    /// Which macroblocks of `planes` differ from the last picture.
+    pub(super) stale: &'a mut [bool],
+    pub(super) quantizers: &'a mut [u8],
+}
+
+/// The largest macroblock that the standard allows (A.3.1).
+const LARGEST: usize = 3_200;
+/// mb_type of I_PCM in an I slice (table 7-11) and how much larger those are in a P slice.
+const UNCOMPRESSED: u32 = 25;
+const INTRA_IN_P: u32 = 5;
+
+/// How much chroma may differ for having moved by half of a sample: one in two of its samples by one.
+const BLURRED: u32 = 64;
+
+struct Slice<'a> {
+    shared: &'a Shared<'a>,
+    part: Part<'a>,
+    above: Vec<Option<Edge>>,
+    left: Option<Edge>,
+    corner: Option<Edge>,
+    skipped: u32,
+}
+
+/// Codes a slice, whose header is already written.
+pub(super) fn code(shared: &Shared<'_>, part: Part<'_>) {
+    let width = shared.width;
+    let rows = part.plans.len() / width;
+    let above = vec![None; width + 1];
+    let mut slice = Slice { shared, part, above, left: None, corner: None, skipped: 0 };
+    let mut levels = Levels::default();
+    for row in 0..rows {
+        (slice.left, slice.corner) = (None, None);
+        for column in 0..width {
+            slice.macroblock(column, row, &mut levels);
+        }
+    }
+    if slice.skipped > 0 {
+        slice.part.bits.ue(slice.skipped);
+    }
+    slice.part.bits.end();
+}
+
+/// Samples of one macroblock.
+struct Samples {
+    luma: Luma,
+    chroma: [Chroma; 2],
+}
+
+impl Slice<'_> {
+    fn macroblock(&mut self, column: usize, row: usize, levels: &mut Levels) {
+        levels.pattern = 0;
+        let at = row * self.shared.width + column;
+        let plan = self.part.plans[at];
+        let (right, bottom) = match (plan, self.shared.reference) {
+            (Plan::Keep, Some(reference)) => {
+                if self.part.stale[at] {
+                    self.copy(reference, column, row);
+                }
+                self.part.quantizers[at] = self.shared.before[at];
+                self.still(column)
+            }
+            (Plan::Move(to), Some(reference)) => {
+                let vector = self.shared.displacements[usize::from(to)];
+                self.moved(reference, column, row, vector, levels)
+            }
+            _ => {
+                self.part.quantizers[at] = self.shared.quantization.quantizer;
+                self.coded(column, row, levels)
+            }
+        };
+        self.part.stale[at] = plan != Plan::Keep;
+        self.left = Some(right);
+        self.corner = self.above[column].replace(bottom);
+    }
+
+    /// The row of the picture in macroblocks.
+    fn picture_row(&self, row: usize) -> usize {
+        self.part.first_row + row
+    }
+
+    fn copy(&mut self, reference: &Reference, column: usize, row: usize) {
+        let (x, y) = (column * 16, self.picture_row(row) * 16);
+        let samples = Samples {
+            luma: reference.luma(x, y, Vector::ZERO),
+            chroma: reference.chroma(x, y, Vector::ZERO),
+        };
+        self.store(&samples, column, row);
+    }
+
+    fn store(&mut self, samples: &Samples, column: usize, row: usize) {
+        let stride = self.shared.width * 16;
+        let [y, u, v] = &mut self.part.planes;
+        motion::store(&samples.luma, y, stride, column * 16, row * 16);
+        motion::store(&samples.chroma[0], u, stride / 2, column * 8, row * 8);
+        motion::store(&samples.chroma[1], v, stride / 2, column * 8, row * 8);
+    }
+
+    fn source(&self, column: usize, row: usize) -> Samples {
+        let row = self.picture_row(row);
+        let Planes { y, .. } = self.shared.source;
+        Samples {
+            luma: motion::load(&y.data, y.stride, column * 16, row * 16),
+            chroma: self.source_chroma(column, row),
+        }
+    }
+
+    /// `row` counts from the top of the picture.
+    fn source_chroma(&self, column: usize, row: usize) -> [Chroma; 2] {
+        let Planes { u, v, .. } = self.shared.source;
+        [u, v].map(|plane| motion::load(&plane.data, plane.stride, column * 8, row * 8))
+    }
+
+    /// The prediction of a vector from those of neighbours (clause 8.4.1.3).
+    fn predicted(&self, column: usize) -> Vector {
+        let (left, above) = (self.left, self.above[column]);
+        let right = if column + 1 < self.shared.width { self.above[column + 1] } else { None };
+        let right = right.or(self.corner);
+        let vector = |edge: Option<Edge>| edge.and_then(|edge| edge.vector);
+        if above.is_none() && right.is_none() {
+            return vector(left).unwrap_or_default();
+        }
+        let vectors = [left, above, right].map(vector);
+        let mut known = vectors.iter().flatten();
+        if let (Some(only), None) = (known.next(), known.next()) {
+            return *only;
+        }
+        let [a, b, c] = vectors.map(Option::unwrap_or_default);
+        let median = |a: i16, b: i16, c: i16| a.max(b).min(a.min(b).max(c));
+        Vector { x: median(a.x, b.x, c.x), y: median(a.y, b.y, c.y) }
+    }
+
+    /// How a macroblock moves that is not in the stream (clause 8.4.1.1).
+    fn skip_vector(&self, column: usize) -> Vector {
+        match (self.left, self.above[column]) {
+            (Some(left), Some(above))
+                if left.vector != Some(Vector::ZERO) && above.vector != Some(Vector::ZERO) =>
+            {
+                self.predicted(column)
+            }
+            _ => Vector::ZERO,
+        }
+    }
+
+    /// Writes how many macroblocks were left out before this one.
+    fn begin(&mut self) {
+        if self.shared.reference.is_some() {
+            self.part.bits.ue(std::mem::take(&mut self.skipped));
+        }
+    }
+
+    fn still(&mut self, column: usize) -> (Edge, Edge) {
+        self.unchanged(column, Vector::ZERO);
+        (Edge::STILL, Edge::STILL)
+    }
+
+    /// A macroblock that is its prediction by `vector`.
+    fn unchanged(&mut self, column: usize, vector: Vector) -> Edge {
+        if self.skip_vector(column) == vector {
+            self.skipped += 1;
+        } else {
+            self.begin();
+            self.write_vector(column, vector);
+            self.part.bits.ue(INTER_PATTERN[0]);
+        }
+        Edge { vector: Some(vector), ..Edge::STILL }
+    }
+
+    /// mb_type P_L0_16x16 and its vector.
+    fn write_vector(&mut self, column: usize, vector: Vector) {
+        let predicted = self.predicted(column);
+        let bits = &mut self.part.bits;
+        bits.ue(0);
+        bits.se(i32::from(vector.x) - i32::from(predicted.x));
+        bits.se(i32::from(vector.y) - i32::from(predicted.y));
+    }
+
+    fn moved(
+        &mut self,
+        reference: &Reference,
+        column: usize,
+        row: usize,
+        vector: Vector,
+        levels: &mut Levels,
+    ) -> (Edge, Edge) {
+        let (x, y) = (column * 16, self.picture_row(row) * 16);
+        let at = row * self.shared.width + column;
+        self.part.quantizers[at] = self.moved_quantizer(reference, x, y, vector);
+        let mut seen =
+            Samples { luma: reference.luma(x, y, vector), chroma: reference.chroma(x, y, vector) };
+        if (vector.x | vector.y) & 7 != 0 {
+            // Between chroma samples: what moves by it blurs a little more each time.
+            let source = self.source_chroma(column, self.picture_row(row));
+            if chroma_difference(&source, &seen.chroma) > BLURRED {
+                levels.chroma(&source, &mut seen.chroma, self.shared.quantization, false);
+            }
+        }
+        self.store(&seen, column, row);
+        if levels.pattern == 0 {
+            let edge = self.unchanged(column, vector);
+            return (edge, edge);
+        }
+        self.write_inter(column, vector, levels)
+    }
+
+    /// The coarsest of the macroblocks that it comes from.
+    fn moved_quantizer(&self, reference: &Reference, x: usize, y: usize, vector: Vector) -> u8 {
+        let (x, y) = (x as i32 + i32::from(vector.x >> 2), y as i32 + i32::from(vector.y >> 2));
+        let (left, right) = (x as usize / 16, (x as usize).div_ceil(16));
+        let (top, bottom) = (y as usize / 16, (y as usize).div_ceil(16));
+        let quantizer = |x: usize, y: usize| self.shared.before[y * reference.width + x];
+        [(left, top), (right, top), (left, bottom), (right, bottom)]
+            .into_iter()
+            .map(|(x, y)| quantizer(x, y))
+            .max()
+            .expect("four corners")
+    }
+
+    fn write_inter(&mut self, column: usize, vector: Vector, levels: &Levels) -> (Edge, Edge) {
+        self.begin();
+        self.write_vector(column, vector);
+        self.part.bits.ue(INTER_PATTERN[usize::from(levels.pattern)]);
+        if levels.pattern != 0 {
+            self.part.bits.se(0); // mb_qp_delta
+        }
+        let [right, bottom] = self.write_levels(column, levels, false);
+        let edge = |counts| Edge { vector: Some(vector), counts, ..Edge::STILL };
+        (edge(right), edge(bottom))
+    }
+
+    fn write_levels(&mut self, column: usize, levels: &Levels, square: bool) -> [Counts; 2] {
+        let left = self.left.as_ref().map(|edge| &edge.counts);
+        let above = self.above[column].as_ref().map(|edge| &edge.counts);
+        levels.write(self.part.bits, square, left, above)
+    }
+
+    fn coded(&mut self, column: usize, row: usize, levels: &mut Levels) -> (Edge, Edge) {
+        let source = self.source(column, row);
+        let lambda = self.shared.quantization.lambda;
+        let mut search = self.shared.reference.map(|reference| {
+            Search::new(
+                reference,
+                &source.luma,
+                column,
+                self.picture_row(row),
+                lambda,
+                self.predicted(column),
+            )
+        });
+        if let Some(search) = &mut search {
+            let neighbours = [self.left, self.above[column], self.above[column + 1]];
+            let vectors = neighbours.into_iter().flatten().filter_map(|edge| edge.vector);
+            search.start(vectors.chain(self.shared.displacements.iter().copied()));
+            if search.sum <= 64 + 8 * lambda {
+                let vector = search.vector;
+                return self.inter(&source, column, row, vector, levels);
+            }
+        }
+        let mut canvas = self.canvas(column, row);
+        let (mode, square) = canvas.best16(&source.luma);
+        let square = square + lambda * 5;
+        // Blocks of 4x4 with a mode each, where there is enough to gain: they about halve it.
+        let blocks = if square > lambda * 48 { square / 2 } else { u32::MAX };
+        if let Some(search) = &mut search {
+            // What is new looks like nothing before, and the search would go everywhere.
+            if search.cost < 2 * square.min(blocks) {
+                search.refine();
+            }
+            if search.cost <= square.min(blocks) {
+                let vector = search.vector;
+                return self.inter(&source, column, row, vector, levels);
+            }
+        }
+        self.begin();
+        let (start, length) = (self.part.bits.mark(), self.part.bits.len());
+        let edges = if square <= blocks {
+            self.intra_square(&source, column, row, &canvas, mode, levels)
+        } else {
+            self.intra_blocks(&source, column, row, &mut canvas, levels)
+        };
+        if self.part.bits.len() - length <= LARGEST {
+            return edges;
+        }
+        self.part.bits.rewind(start);
+        self.uncompressed(&source, column, row)
+    }
+
+    fn inter(
+        &mut self,
+        source: &Samples,
+        column: usize,
+        row: usize,
+        vector: Vector,
+        levels: &mut Levels,
+    ) -> (Edge, Edge) {
+        let reference = self.shared.reference.expect("the vector points into it");
+        let (x, y) = (column * 16, self.picture_row(row) * 16);
+        let mut seen =
+            Samples { luma: reference.luma(x, y, vector), chroma: reference.chroma(x, y, vector) };
+        levels.inter_luma(&source.luma, &mut seen.luma, self.shared.quantization);
+        levels.chroma(&source.chroma, &mut seen.chroma, self.shared.quantization, false);
+        self.store(&seen, column, row);
+        if levels.pattern == 0 {
+            let edge = self.unchanged(column, vector);
+            return (edge, edge);
+        }
+        let (start, length, skipped) = (self.part.bits.mark(), self.part.bits.len(), self.skipped);
+        let edges = self.write_inter(column, vector, levels);
+        if self.part.bits.len() - length <= LARGEST {
+            return edges;
+        }
+        self.part.bits.rewind(start);
+        self.skipped = skipped;
+        self.begin();
+        self.uncompressed(source, column, row)
+    }
+
+    fn canvas(&self, column: usize, row: usize) -> Canvas {
+        let mut canvas = Canvas::new(16);
+        canvas.left = column > 0;
+        canvas.above = row > 0;
+        canvas.above_right = row > 0 && column + 1 < self.shared.width;
+        canvas.surround(self.part.planes[0], self.shared.width * 16, column * 16, row * 16);
+        canvas
+    }
+
+    /// Predicts and codes chroma, which intra macroblocks of both kinds do alike; returns the mode.
+    fn intra_chroma(
+        &self,
+        source: &Samples,
+        column: usize,
+        row: usize,
+        levels: &mut Levels,
+    ) -> (u8, [Chroma; 2]) {
+        let canvases = [1, 2].map(|plane| {
+            let mut canvas = Canvas::new(8);
+            (canvas.left, canvas.above) = (column > 0, row > 0);
+            canvas.surround(self.part.planes[plane], self.shared.width * 8, column * 8, row * 8);
+            canvas
+        });
+        let predict = |mode| [canvases[0].predict8(mode), canvases[1].predict8(mode)];
+        let (mut mode, mut seen) = (0, predict(0));
+        let mut least = chroma_difference(&source.chroma, &seen);
+        for (candidate, allowed) in [(1, column > 0), (2, row > 0)] {
+            if allowed && least > 0 {
+                let square = predict(candidate);
+                let sum = chroma_difference(&source.chroma, &square);
+                if sum < least {
+                    (mode, seen, least) = (candidate, square, sum);
+                }
+            }
+        }
+        levels.chroma(&source.chroma, &mut seen, self.shared.quantization, true);
+        (mode, seen)
+    }
+
+    fn write_type(&mut self, intra: u32) {
+        let offset = if self.shared.reference.is_some() { INTRA_IN_P } else { 0 };
+        self.part.bits.ue(offset + intra);
+    }
+
+    fn intra_square(
+        &mut self,
+        source: &Samples,
+        column: usize,
+        row: usize,
+        canvas: &Canvas,
+        mode: u8,
+        levels: &mut Levels,
+    ) -> (Edge, Edge) {
+        let mut luma = canvas.predict16(mode);
+        levels.intra_luma(&source.luma, &mut luma, self.shared.quantization);
+        let (chroma_mode, chroma) = self.intra_chroma(source, column, row, levels);
+        self.store(&Samples { luma, chroma }, column, row);
+        // mb_type says the mode and the pattern (table 7-11).
+        let pattern = u32::from(levels.pattern);
+        self.write_type(
+            1 + u32::from(mode) + pattern / 16 * 4 + if pattern % 16 > 0 { 12 } else { 0 },
+        );
+        self.part.bits.ue(u32::from(chroma_mode));
+        self.part.bits.se(0); // mb_qp_delta
+        let counts = self.write_levels(column, levels, true);
+        intra_edges(counts, [[Around::DC; 4]; 2])
+    }
+
+    fn intra_blocks(
+        &mut self,
+        source: &Samples,
+        column: usize,
+        row: usize,
+        canvas: &mut Canvas,
+        levels: &mut Levels,
+    ) -> (Edge, Edge) {
+        let lambda = self.shared.quantization.lambda;
+        let mut modes = [[Around::DC; 4]; 4];
+        let mut written = [None; 16];
+        let (left, above) = (self.left, self.above[column]);
+        for (at, &(x, y)) in BLOCKS.iter().enumerate() {
+            let (bx, by) = (x / 4, y / 4);
+            let left =
+                if bx > 0 { Some(modes[by][bx - 1]) } else { left.map(|edge| edge.modes[by]) };
+            let above =
+                if by > 0 { Some(modes[by - 1][bx]) } else { above.map(|edge| edge.modes[bx]) };
+            let likely = left.zip(above).map_or(Around::DC, |(left, above)| left.min(above));
+            let block = block(&source.luma, x, y);
+            let around = canvas.around4(x, y);
+            let (mut mode, mut prediction, mut least) = (Around::DC, [0; 16], u32::MAX);
+            for candidate in Around::MODES {
+                // The first three serve most of what has edges, the rest is for slopes.
+                if candidate == Around::FIRST_SLOPE && least <= lambda * 8 {
+                    break;
+                }
+                if let Some(square) = around.predict(candidate) {
+                    let bits = if candidate == likely { 1 } else { 4 };
+                    let cost = difference(&block, &square) + lambda * bits;
+                    if cost < least {
+                        (mode, prediction, least) = (candidate, square, cost);
+                    }
+                }
+            }
+            modes[by][bx] = mode;
+            written[at] = (mode != likely).then(|| mode - u8::from(mode > likely));
+            let seen = levels.intra_block(at, &block, &prediction, &self.shared.quantization.intra);
+            for (line, samples) in seen.as_chunks::<4>().0.iter().enumerate() {
+                let to = Canvas::at(x as isize, (y + line) as isize);
+                canvas.data[to..to + 4].copy_from_slice(samples);
+            }
+        }
+        let luma = std::array::from_fn(|line| {
+            let from = Canvas::at(0, line as isize);
+            canvas.data[from..from + 16].try_into().expect("16 samples")
+        });
+        let (chroma_mode, chroma) = self.intra_chroma(source, column, row, levels);
+        self.store(&Samples { luma, chroma }, column, row);
+        self.write_type(0);
+        let bits = &mut self.part.bits;
+        for mode in written {
+            match mode {
+                None => bits.put(1, 1),
+                Some(rest) => bits.put(u32::from(rest), 4),
+            }
+        }
+        bits.ue(u32::from(chroma_mode));
+        bits.ue(INTRA_PATTERN[usize::from(levels.pattern)]);
+        if levels.pattern != 0 {
+            bits.se(0); // mb_qp_delta
+        }
+        let counts = self.write_levels(column, levels, false);
+        intra_edges(counts, [modes.map(|row| row[3]), modes[3]])
+    }
+
+    /// I_PCM.
+    fn uncompressed(&mut self, source: &Samples, column: usize, row: usize) -> (Edge, Edge) {
+        self.store(source, column, row);
+        self.write_type(UNCOMPRESSED);
+        let bits = &mut self.part.bits;
+        bits.align();
+        let chroma = source.chroma.iter().flatten().flatten();
+        for sample in source.luma.iter().flatten().chain(chroma) {
+            bits.put(u32::from(*sample), 8);
+        }
+        intra_edges([Counts::FULL; 2], [[Around::DC; 4]; 2])
+    }
+}
+
+fn chroma_difference(a: &[Chroma; 2], b: &[Chroma; 2]) -> u32 {
+    a.iter().zip(b).map(|(a, b)| square_difference(a, b)).sum()
+}
+
+fn intra_edges(counts: [Counts; 2], modes: [[u8; 4]; 2]) -> (Edge, Edge) {
+    let edge = |side: usize| Edge { vector: None, counts: counts[side], modes: modes[side] };
+    (edge(0), edge(1))
+}
+
+#[inline(always)]
+fn block(source: &Luma, x: usize, y: usize) -> [u8; 16] {
+    let mut block = [0; 16];
+    for at in 0..16 {
+        block[at] = source[y + at / 4][x + at % 4];
+    }
+    block
+}
+
+/// codeNum of each coded_block_pattern (table 9-4), for blocks of 4x4 predicted from their neighbours.
+const INTRA_PATTERN: [u32; 48] = [
+    3, 29, 30, 17, 31, 18, 37, 8, 32, 38, 19, 9, 20, 10, 11, 2, 16, 33, 34, 21, 35, 22, 39, 4, 36,
+    40, 23, 5, 24, 6, 7, 1, 41, 42, 43, 25, 44, 26, 46, 12, 45, 47, 27, 13, 28, 14, 15, 0,
+];
+/// The same for macroblocks predicted from the picture before.
+const INTER_PATTERN: [u32; 48] = [
+    0, 2, 3, 7, 4, 8, 17, 13, 5, 18, 9, 14, 10, 15, 16, 11, 1, 32, 33, 36, 34, 37, 44, 40, 35, 45,
+    38, 41, 39, 42, 43, 19, 6, 24, 25, 20, 26, 21, 46, 28, 27, 47, 22, 29, 23, 30, 31, 12,
+];
