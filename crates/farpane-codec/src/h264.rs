@@ -8,6 +8,7 @@ use std::time::Duration;
 use farpane_media::{Size, Time};
 
 use crate::openh264::OpenH264;
+use crate::rate::Rate;
 use crate::screen::Screen;
 use crate::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 
@@ -16,8 +17,8 @@ const LIMIT: Size = Size::new(3840, 2160);
 /// A picture is in motion when at least one in this many of its macroblocks is new.
 const PART: u64 = 6;
 /// So many pictures in motion over so long are a film,
-const FILM: (u32, Duration) = (10, Duration::from_millis(500));
-/// of which the next comes within this time; after it the film has come to rest.
+const FILM: (u32, Duration) = (14, Duration::from_millis(600));
+/// unless one comes later than this after the one before. A film ends when what comes so late is no motion.
 const REST: Duration = Duration::from_millis(400);
 
 /// What pictures of one size have in common for both encoders.
@@ -55,7 +56,7 @@ impl Format {
             coded,
             width: width as usize,
             height: height as usize,
-            level: level(u64::from(width * height), u64::from(max_fps)),
+            level: level(u64::from(width), u64::from(height), u64::from(max_fps)),
             max_fps,
             threads: config.threads.clamp(1, height),
         })
@@ -70,6 +71,7 @@ impl Format {
 /// See the module.
 pub(crate) struct H264 {
     format: Format,
+    rate: Rate,
     screen: Screen,
     /// Made for the first film.
     film: Option<OpenH264>,
@@ -79,13 +81,21 @@ pub(crate) struct H264 {
 impl H264 {
     pub(crate) fn new(config: &EncoderConfig) -> Result<H264, EncodeError> {
         let format = Format::new(config)?;
-        Ok(H264 { format, screen: Screen::new(format), film: None, motion: Motion::default() })
+        Ok(H264 {
+            format,
+            rate: Rate::new(format.blocks(), format.max_fps),
+            screen: Screen::new(format),
+            film: None,
+            motion: Motion::default(),
+        })
     }
 
     /// Hands the picture over when the content has changed its kind; returns whether it did.
     fn follow(&mut self, now: Time) -> Result<bool, EncodeError> {
         let was = self.motion.film;
-        self.motion.handle_time(now);
+        let changed = self.film.as_ref().map_or(0, OpenH264::changed);
+        let moving = changed * PART >= self.format.blocks();
+        self.motion.handle_time(now, moving);
         match (was, self.motion.film, &mut self.film) {
             (false, true, film) => {
                 if film.is_none() {
@@ -120,11 +130,13 @@ impl Encoder for H264 {
     fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError> {
         let handed_over = self.follow(request.now)?;
         let request = &Request { key_frame: request.key_frame || handed_over, ..*request };
+        let rate = &mut self.rate;
         let (output, new) = match &mut self.film {
-            Some(film) if self.motion.film => film.encode(request)?,
-            _ => self.screen.encode(request)?,
+            Some(film) if self.motion.film => film.encode(request, rate)?,
+            _ => self.screen.encode(request, rate)?,
         };
-        self.motion.handle_picture(request.now, new * PART >= self.format.blocks());
+        let moving = new * PART >= self.format.blocks();
+        self.motion.handle_picture(request.now, moving);
         Ok(output)
     }
 }
@@ -145,8 +157,10 @@ impl Motion {
         }
     }
 
-    fn handle_time(&mut self, now: Time) {
-        self.run = self.run.filter(|(_, _, last)| now.since(*last) < REST);
+    /// Before a picture is coded, `moving` if it is to be by the encoder for films and in motion.
+    fn handle_time(&mut self, now: Time, moving: bool) {
+        let goes_on = self.film && moving;
+        self.run = self.run.filter(|(_, _, last)| goes_on || now.since(*last) < REST);
         self.film = match self.run {
             None => false,
             Some((count, first, last)) => {
@@ -156,8 +170,10 @@ impl Motion {
     }
 }
 
-/// The lowest level that takes `blocks` a picture at `fps`; from 3.1, the one that browsers name, upwards.
-fn level(blocks: u64, fps: u64) -> u8 {
+/// The lowest level that takes pictures of `width` by `height` macroblocks at `fps`; from 3.1, the one that browsers
+/// name, upwards.
+fn level(width: u64, height: u64, fps: u64) -> u8 {
+    let (blocks, long) = (width * height, width.max(height));
     let table = [
         (31, 3_600, 108_000),
         (32, 5_120, 216_000),
@@ -166,8 +182,9 @@ fn level(blocks: u64, fps: u64) -> u8 {
         (50, 22_080, 589_824),
         (51, 36_864, 983_040),
     ];
-    let fits =
-        |&&(_, picture, second): &&(_, u64, u64)| blocks <= picture && blocks * fps <= second;
+    let fits = |&&(_, picture, second): &&(u8, u64, u64)| {
+        blocks <= picture && long * long <= 8 * picture && blocks * fps <= second
+    };
     table.iter().find(fits).map_or(52, |(level, ..)| *level)
 }
 
@@ -177,9 +194,15 @@ mod tests {
 
     #[test]
     fn levels_fit_the_picture() {
-        let cases = [(3_600, 30, 31), (8_160, 30, 40), (8_160, 60, 42), (32_400, 60, 52)];
-        for (blocks, fps, expected) in cases {
-            assert_eq!(level(blocks, fps), expected, "{blocks} blocks at {fps}");
+        let cases = [
+            (80, 45, 30, 31),
+            (120, 68, 30, 40),
+            (120, 68, 60, 42),
+            (240, 135, 60, 52),
+            (240, 13, 30, 40),
+        ];
+        for (width, height, fps, expected) in cases {
+            assert_eq!(level(width, height, fps), expected, "{width}x{height} blocks at {fps}");
         }
     }
 
@@ -189,7 +212,7 @@ mod tests {
         let mut films = Vec::new();
         for (millis, moving) in pictures {
             let now = Time::from_millis(millis);
-            motion.handle_time(now);
+            motion.handle_time(now, moving);
             films.extend(motion.film.then_some(millis));
             motion.handle_picture(now, moving);
         }
@@ -197,11 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn a_film_is_told_after_half_a_second_and_ends_when_it_rests() {
+    fn a_film_is_told_after_a_while_and_ends_when_it_rests() {
         let film = (1..50).map(|at| (at * 40, true));
         let rest = (1..20).map(|at| (1_960 + at * 60, false));
         let films = films(film.chain(rest));
-        assert_eq!((films[0], *films.last().unwrap()), (600, 2_320));
+        assert_eq!((films[0], *films.last().unwrap()), (680, 2_320));
+    }
+
+    #[test]
+    fn a_film_that_the_link_holds_up_stays_one() {
+        let film = (1..30).map(|at| (at * 40, true));
+        let slow = (1..20).map(|at| (1_160 + at * 700, true));
+        assert_eq!(films(film.chain(slow)).last(), Some(&14_460));
     }
 
     #[test]

@@ -102,8 +102,8 @@ pub trait Encoder: Send {
     /// [`EncodeError::SizeChanged`] when the picture is not of the configured size; the encoder stays usable.
     fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError>;
 
-    /// Codes the planes as they are after the last [`Encoder::update`]. The first access unit is a key frame; later ones
-    /// are only on request.
+    /// Codes the planes as they are after the last [`Encoder::update`]. The first access unit is a key frame; later
+    /// ones are on request, and where the encoder cannot go on from what the viewer has.
     ///
     /// # Errors
     /// [`EncodeError::NoPicture`] before the first update; [`EncodeError::Library`] when the codec itself failed, after

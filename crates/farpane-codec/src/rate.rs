@@ -3,7 +3,7 @@
 //! A desktop is still for seconds and then new all over, so the quantizer is chosen from what is known before coding:
 //! how many macroblocks are new and how long the link has been idle.
 //!
-//! * A small change is sharp at once; a large one gets the finest quantizer that is expected to fit what the link
+//! * A small change is sharp at once, unless it falls together with a step of sharpening; a large one gets the finest quantizer that is expected to fit what the link
 //!   carries in [`BURST`], or in the time since the last picture while pictures follow each other.
 //! * What the viewer has coarsely is sharpened in a few steps of bounded size once the picture rests.
 //! * Cost is predicted as `density * blocks * 2^((30 - quantizer) / 8)`; both densities are learned.
@@ -21,18 +21,24 @@ const LARGE: u8 = 27;
 /// The finest for what keeps changing.
 const MOVING: u8 = 24;
 pub(crate) const COARSEST: u8 = 45;
-/// The least that sharpening gains.
-pub(crate) const STEP: u8 = 6;
+/// The least that a step of sharpening gains where the picture is coarsest.
+const STEP: u8 = 6;
+/// A macroblock that gains no more than this is not coded again for it.
+pub(crate) const WORTHLESS: u8 = 2;
 
 /// A picture that follows a pause may take this long on the link: 120 kB at 8 Mb/s, a dense page at quantizer 38.
 const BURST: Duration = Duration::from_millis(120);
 /// Large changes closer together than this are motion: predicted by the one before.
 const MOTION: Duration = Duration::from_millis(300);
-/// While small changes go on, a step of sharpening delays them, so steps keep this apart.
+/// While small changes go on, a step of sharpening delays them, so steps keep this apart;
 const REST: Duration = Duration::from_millis(250);
+/// and this, while larger ones do.
+const UNREST: Duration = Duration::from_millis(1_000);
+/// What the link owes is forgotten beyond so many bursts: the transport holds pictures back by then.
+const MOST_DEBT: f64 = 8.0;
 /// Bits a block at quantizer 30 of a page of small text, which is as dense as desktops get.
 const DENSEST: f64 = 180.0;
-/// Taken for the density of a large change from nowhere if the picture before it was sparser: a film is as dense.
+/// Taken for the density of more than a little from nowhere if the picture before it was sparser: a film is as dense.
 const SURPRISE: f64 = 90.0;
 
 /// Macroblocks that the viewer has coarser than [`FINE`], and the quantizer of the coarsest.
@@ -46,7 +52,7 @@ pub(crate) struct Coarse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) quantizer: u8,
-    /// Code again what gains [`STEP`] or more by it.
+    /// Code again what gains more than [`WORTHLESS`] by it.
     pub(crate) sharpen: bool,
 }
 
@@ -55,8 +61,9 @@ pub(crate) struct Choice {
 pub(crate) struct Rate {
     blocks: f64,
     frame_time: Duration,
-    /// When the last picture was coded.
+    /// When the last picture was coded, and how long the link had been idle then.
     last: Option<Time>,
+    idle: Duration,
     /// Bits sent that the link has not carried yet.
     debt: f64,
     /// Of content that comes from nowhere.
@@ -65,9 +72,12 @@ pub(crate) struct Rate {
     motion: Option<(Time, f64)>,
     /// When more than a little changed, or something was sharpened, last.
     busy: Option<Time>,
+    /// When all of the picture was coded, or sharpened, last.
+    whole: Option<Time>,
     /// Of the picture in hand.
     changed: f64,
     burst: f64,
+    sharpening: bool,
 }
 
 impl Rate {
@@ -76,12 +86,15 @@ impl Rate {
             blocks: blocks as f64,
             frame_time: Duration::from_secs(1) / max_fps.max(1),
             last: None,
+            idle: BURST,
             debt: 0.0,
             density: DENSEST,
             motion: None,
             busy: None,
+            whole: None,
             changed: 0.0,
             burst: 0.0,
+            sharpening: false,
         }
     }
 
@@ -95,30 +108,40 @@ impl Rate {
         key_frame: bool,
     ) -> Choice {
         let rate = bitrate.as_bps() as f64;
-        let idle = self.last.map_or(BURST, |last| now.since(last));
-        self.last = Some(now);
-        self.debt = (self.debt - rate * idle.as_secs_f64()).max(0.0);
+        // Choosing again for the same picture is the same moment.
+        if self.last != Some(now) {
+            self.idle = self.last.map_or(BURST, |last| now.since(last));
+            self.last = Some(now);
+            self.debt = (self.debt - rate * self.idle.as_secs_f64()).max(0.0);
+        }
         self.burst = rate * BURST.as_secs_f64();
         self.changed = changed as f64;
 
+        let little = self.is_little();
         let large = self.is_large() && !key_frame;
         let moving = self.motion.filter(|(at, _)| large && now.since(*at) < MOTION);
         let density = match moving {
             Some((_, density)) => density,
-            None if large => self.density.max(SURPRISE),
-            None => self.density,
+            None if little || key_frame => self.density,
+            None => self.density.max(SURPRISE),
         };
-        let little = self.changed * 64.0 <= self.blocks;
-        let rested = self.busy.is_none_or(|busy| now.since(busy) >= REST);
-        if large || key_frame {
-            self.motion = large.then_some((now, density));
-        } else if self.debt == 0.0 && coarse.blocks > 0 && (self.changed == 0.0 || little && rested)
-        {
-            self.busy = Some(now);
-            let quantizer = self.sharpen(coarse);
-            return Choice { quantizer, sharpen: true };
+        let passed = |since: Option<Time>, time| since.is_none_or(|since| now.since(since) >= time);
+        let rested = passed(self.busy, REST);
+        let calm = changed == 0 || little && rested || passed(self.whole, UNREST);
+        self.sharpening = coarse.blocks > 0 && self.debt == 0.0 && calm && !large && !key_frame;
+        if large || key_frame || self.sharpening {
+            self.whole = Some(now);
         }
-        let room = if key_frame { BURST } else { idle.clamp(self.frame_time, BURST) };
+        if !little || self.sharpening {
+            self.busy = Some(now);
+        }
+        if self.sharpening {
+            return Choice { quantizer: self.sharpen(coarse), sharpen: true };
+        }
+        if large {
+            self.motion = Some((now, density));
+        }
+        let room = if key_frame { BURST } else { self.idle.min(BURST).max(self.frame_time) };
         let least = rate * self.frame_time.as_secs_f64() / 4.0;
         let room = (rate * room.as_secs_f64() - self.debt).max(least);
         let finest = match (large, moving) {
@@ -127,9 +150,6 @@ impl Rate {
             (false, _) if little || rested => FINE,
             (false, _) => MOVING,
         };
-        if !little {
-            self.busy = Some(now);
-        }
         let cost = |quantizer: &u8| density * self.changed * scale(*quantizer);
         let quantizer = [finest]
             .into_iter()
@@ -153,6 +173,10 @@ impl Rate {
             .min(step)
     }
 
+    fn is_little(&self) -> bool {
+        self.changed * 64.0 <= self.blocks
+    }
+
     /// Whether the picture in hand is new in so many places that it counts as another.
     fn is_large(&self) -> bool {
         self.changed * 4.0 >= self.blocks
@@ -161,7 +185,7 @@ impl Rate {
     /// Whether a picture that is new to the viewer came out so large that coding it again, coarser, has it there sooner.
     pub(crate) fn is_oversize(&mut self, quantizer: u8, bytes: usize) -> bool {
         let bits = bytes as f64 * 8.0;
-        let oversize = self.is_large() && quantizer < COARSEST && bits > 2.0 * self.burst;
+        let oversize = !self.is_little() && quantizer < COARSEST && bits > 2.0 * self.burst;
         if oversize {
             self.density = bits / (self.changed * scale(quantizer));
             self.motion = self.motion.map(|(at, density)| (at, density.max(self.density)));
@@ -172,16 +196,17 @@ impl Rate {
     /// Accounts for a coded picture.
     pub(crate) fn coded(&mut self, quantizer: u8, bytes: usize, key_frame: bool) {
         let bits = bytes as f64 * 8.0;
-        self.debt += bits;
+        self.debt = (self.debt + bits).min(MOST_DEBT * self.burst);
         let coded = if key_frame { self.blocks } else { self.changed.max(1.0) };
         let seen = bits / (coded * scale(quantizer));
         if key_frame {
             self.density = seen;
         } else if let Some((at, density)) = self.motion.filter(|(at, _)| Some(*at) == self.last) {
-            // Up at once, down slowly: what is coarse looks cheaper than it is.
+            // Up at once, down slowly: what is coarse looks cheaper than it is, and so does what moves.
             self.motion = Some((at, seen.max(density + (seen - density) / 4.0)));
-            // Motion looks cheaper than the picture is when it stands still, never dearer.
             self.density = self.density.max(seen);
+        } else if !self.is_little() && !self.sharpening {
+            self.density += (seen - self.density) / 4.0;
         }
     }
 }
@@ -264,10 +289,22 @@ mod tests {
     }
 
     #[test]
+    fn an_animation_does_not_keep_the_page_around_it_blurred() {
+        let mut page = Page::new();
+        assert!(page.code(1, BLOCKS, true).0 >= 33);
+        (33..6_000).step_by(33).for_each(|at| drop(page.code(at, 240, false)));
+        assert!(page.coarse.quantizer <= LARGE, "{:?}", page.coarse);
+    }
+
+    #[test]
     fn what_scrolls_into_view_is_good_enough_while_it_moves() {
         let mut page = Page::new();
         page.rate.coded(FINE, 1_000, true);
-        let quantizers: Vec<u8> = (1..60).map(|at| page.code(at * 33, 300, false).0).collect();
+        let quantizers = (1..60).map(|at| {
+            page.coarse = Coarse::default();
+            page.code(at * 33, 300, false).0
+        });
+        let quantizers: Vec<u8> = quantizers.collect();
         assert!(quantizers.iter().all(|q| (FINE..=34).contains(q)), "{quantizers:?}");
         assert!(quantizers[1..].iter().all(|q| *q >= MOVING), "{quantizers:?}");
     }

@@ -393,7 +393,7 @@ fn a_film_and_the_page_after_it_arrive() {
     });
     assert!(sharp.is_some(), "never sharp after the film");
     shown(&mut session, &page, 80, 41.0);
-    assert!(matches!(key_frames[..], [5..30, 60..80]), "{key_frames:?}");
+    assert!(matches!(key_frames[..], [5..40, 60..80]), "{key_frames:?}");
 }
 
 #[test]

@@ -33,6 +33,7 @@ const BACKLOG: Duration = Duration::from_millis(25);
 /// A still picture coarser than this (H.264 QP) is coded again until it is not, or until that stops helping.
 const SHARP: u8 = 18;
 const STILL_AFTER: Duration = Duration::from_millis(60);
+/// So often without any gain.
 const REFINEMENTS: u32 = 12;
 /// However thin the link, a picture is coded again after this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -88,6 +89,8 @@ pub(crate) struct Video {
     rate: Controller,
     key_frames: KeyFrames,
     again: Again,
+    /// Of the coarsest part of the last picture.
+    quantizer: u8,
     failures: u32,
     /// Of the last picture, for coding it again.
     stamps: Stamps,
@@ -133,6 +136,7 @@ impl Video {
             rate: Controller::new(Size::default(), Bitrate::ZERO),
             key_frames: KeyFrames::default(),
             again: Again::No,
+            quantizer: 0,
             failures: 0,
             stamps: Stamps::default(),
             last_rtp: 0,
@@ -335,8 +339,11 @@ impl Video {
         let carried =
             Duration::from_secs_f64(record.bytes as f64 * 8.0 / target.as_bps().max(1) as f64);
         let at = now + STILL_AFTER.max(carried.min(LONGEST_WAIT));
+        let gained = key_frame || quantizer < self.quantizer;
+        self.quantizer = quantizer;
         self.again = match before {
             _ if quantizer <= SHARP || (keep_alive && before == Again::No) => Again::No,
+            Again::Refine { .. } if gained => Again::Refine { at, left: REFINEMENTS },
             Again::Refine { left, .. } if left <= 1 => Again::No,
             Again::Refine { left, .. } => Again::Refine { at, left: left - 1 },
             Again::No | Again::Skipped { .. } => Again::Refine { at, left: REFINEMENTS },

@@ -26,7 +26,7 @@ const STEP: u8 = 6;
 pub(crate) struct OpenH264 {
     library: Library,
     setup: Setup,
-    rate: Rate,
+    blocks: u64,
     planes: Planes,
     /// Changed since the last access unit.
     pending: Region,
@@ -47,7 +47,7 @@ impl OpenH264 {
         Ok(OpenH264 {
             library: Library::new(&setup).map_err(failed)?,
             setup,
-            rate: Rate::new(format.blocks(), format.max_fps),
+            blocks: format.blocks(),
             planes: Planes::new(format.size, Chroma::Yuv420),
             pending: Region::new(),
             unit: Unit::default(),
@@ -97,32 +97,41 @@ impl OpenH264 {
         self.pending.union(picture.damage);
     }
 
+    /// Macroblocks that differ from the last picture, or may.
+    pub(crate) fn changed(&self) -> u64 {
+        let touched =
+            self.pending.rects().iter().map(|r| r.snapped(BLOCK, self.planes.size).area());
+        touched.sum::<u64>().div_ceil(u64::from(BLOCK * BLOCK))
+    }
+
     /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
     ///
     /// Never says that a picture is as sharp as it gets: sharpening is left to the encoder that takes over when it rests.
-    pub(crate) fn encode(&mut self, request: &Request) -> Result<(Output<'_>, u64), EncodeError> {
+    pub(crate) fn encode(
+        &mut self,
+        request: &Request,
+        rate: &mut Rate,
+    ) -> Result<(Output<'_>, u64), EncodeError> {
         let Request { key_frame, bitrate, now } = *request;
-        let touched =
-            self.pending.rects().iter().map(|r| r.snapped(BLOCK, self.planes.size).area());
-        let changed = touched.sum::<u64>().div_ceil(u64::from(BLOCK * BLOCK));
-        let choose = |rate: &mut Rate| {
+        let changed = self.changed();
+        let choose = |rate: &mut Rate, changed: u64, key_frame: bool| {
             rate.choose(now, bitrate, changed, Coarse::default(), key_frame).quantizer
         };
-        let mut quantizer = choose(&mut self.rate);
+        let mut quantizer = choose(rate, changed, key_frame);
         quantizer = self.code(quantizer, key_frame, now)?;
-        if self.rate.is_oversize(quantizer, self.unit.data.len()) {
+        if rate.is_oversize(quantizer, self.unit.data.len()) {
             // The library goes on from what the viewer will never have.
-            quantizer = choose(&mut self.rate).max(quantizer);
+            quantizer = choose(rate, self.blocks, true).max(quantizer);
             quantizer = self.code(quantizer, true, now)?;
         }
         if self.unit.data.is_empty() {
             return Ok((Output::Skipped, changed));
         }
         self.pending.clear();
-        let Unit { data, nals, key_frame: is_key_frame } = &self.unit;
-        self.rate.coded(quantizer, data.len(), key_frame);
+        let Unit { data, nals, key_frame } = &self.unit;
+        rate.coded(quantizer, data.len(), *key_frame);
         let quantizer = Some(quantizer.max(FINE + 1));
-        let unit = AccessUnit { data, units: nals, key_frame: *is_key_frame, quantizer };
+        let unit = AccessUnit { data, units: nals, key_frame: *key_frame, quantizer };
         Ok((Output::AccessUnit(unit), changed))
     }
 }
@@ -144,7 +153,9 @@ mod tests {
     fn noise_that_outgrows_the_library_is_coded_coarser() {
         let (size, bitrate) = (Size::new(1920, 1080), Bitrate::mbps(2_000));
         let config = EncoderConfig { size, bitrate, max_fps: 30, threads: 1 };
-        let mut encoder = OpenH264::new(Format::new(&config).unwrap()).unwrap();
+        let format = Format::new(&config).unwrap();
+        let mut encoder = OpenH264::new(format).unwrap();
+        let mut rate = Rate::new(format.blocks(), format.max_fps);
         let mut random = Random(5);
         let mut noise = || [if random.below(5) < 2 { 0 } else { 255 }; 4];
         let stride = size.width as usize * 4;
@@ -152,10 +163,10 @@ mod tests {
         let frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
         encoder.update(Picture { frame: &frame, damage: &Rect::of(size).into() });
         let request = Request { key_frame: false, bitrate, now: Time::from_millis(1) };
-        let (Output::AccessUnit(unit), _) = encoder.encode(&request).unwrap() else {
+        let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap() else {
             panic!("skipped")
         };
         assert!(unit.key_frame && unit.quantizer > Some(FINE + 1), "{:?}", unit.quantizer);
-        encoder.encode(&request).unwrap();
+        encoder.encode(&request, &mut rate).unwrap();
     }
 }

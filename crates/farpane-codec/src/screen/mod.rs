@@ -23,7 +23,7 @@ use farpane_media::{Rect, Region};
 use farpane_pixel::convert::{self, Chroma, Planes};
 
 use crate::h264::{BLOCK, Format};
-use crate::rate::{Choice, Coarse, FINE, Rate, STEP};
+use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
 use crate::{AccessUnit, EncodeError, Output, Picture, Request};
 use bits::Bits;
 use headers::PictureHeader;
@@ -44,7 +44,6 @@ const WORTH_A_THREAD: usize = 24;
 /// See the module.
 pub(crate) struct Screen {
     format: Format,
-    rate: Rate,
     /// The source as it is and as it was when last coded, by `source`; they differ within `coded`.
     planes: [Planes; 2],
     source: usize,
@@ -76,7 +75,6 @@ impl Screen {
         let (size, blocks) = (format.size, format.width * format.height);
         Screen {
             format,
-            rate: Rate::new(format.blocks(), format.max_fps),
             planes: [0, 1].map(|_| Planes::new(size, Chroma::Yuv420)),
             source: 0,
             coded: Region::from(Rect::of(size)),
@@ -153,7 +151,7 @@ impl Screen {
     /// Plans to code again what gains by it.
     fn sharpen(&mut self, quantizer: u8) {
         for (plan, before) in self.plans.iter_mut().zip(&self.quantizers[self.shown]) {
-            let gains = *before >= quantizer + STEP || quantizer == FINE && *before > FINE;
+            let gains = *before > quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
             if *plan == Plan::Keep && gains {
                 *plan = Plan::Code;
             }
@@ -294,17 +292,27 @@ impl Screen {
     }
 
     /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
-    pub(crate) fn encode(&mut self, request: &Request) -> Result<(Output<'_>, u64), EncodeError> {
+    pub(crate) fn encode(
+        &mut self,
+        request: &Request,
+        rate: &mut Rate,
+    ) -> Result<(Output<'_>, u64), EncodeError> {
         if !self.seen {
             return Err(EncodeError::NoPicture);
         }
         let key_frame = request.key_frame || self.number.is_none();
         self.plan(key_frame);
-        let changed = self.plans.iter().filter(|plan| **plan == Plan::Code).count() as u64;
-        let choice = |rate: &mut Rate, coarse: Coarse| {
+        let count =
+            |wanted: fn(&Plan) -> bool| self.plans.iter().filter(|plan| wanted(plan)).count();
+        let changed = count(|plan| *plan == Plan::Code) as u64;
+        // A page that scrolls is sharpened when it stops.
+        let moved = count(|plan| matches!(plan, Plan::Move(_))) as u64;
+        let coarse =
+            if moved * 64 > self.format.blocks() { Coarse::default() } else { self.coarse };
+        let choose = |rate: &mut Rate, coarse: Coarse| {
             rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
         };
-        let Choice { mut quantizer, sharpen } = choice(&mut self.rate, self.coarse);
+        let Choice { mut quantizer, sharpen } = choose(rate, coarse);
         if sharpen {
             self.sharpen(quantizer);
         }
@@ -314,12 +322,12 @@ impl Screen {
         let mut header = PictureHeader { key_frame: id, number, quantizer };
         self.code(header);
         let bytes = |slices: &[Bits]| slices.iter().map(|bits| bits.bytes().len()).sum::<usize>();
-        if !sharpen && self.rate.is_oversize(quantizer, bytes(&self.slices)) {
-            quantizer = choice(&mut self.rate, Coarse::default()).quantizer.max(quantizer);
+        if !sharpen && rate.is_oversize(quantizer, bytes(&self.slices)) {
+            quantizer = choose(rate, Coarse::default()).quantizer.max(quantizer);
             header.quantizer = quantizer;
             self.code(header);
         }
-        self.rate.coded(quantizer, bytes(&self.slices), key_frame);
+        rate.coded(quantizer, bytes(&self.slices), key_frame);
         self.assemble(header);
         self.number = Some(number);
         self.shown = 1 - self.shown;
@@ -406,7 +414,9 @@ mod tests {
             let size = Size::new(16 + random.below(300), 16 + random.below(200));
             let bitrate = Bitrate::kbps(200 << random.below(8));
             let config = EncoderConfig { size, bitrate, max_fps: 60, threads: 1 + random.below(4) };
-            let mut encoder = Screen::new(Format::new(&config).unwrap());
+            let format = Format::new(&config).unwrap();
+            let mut encoder = Screen::new(format);
+            let mut rate = Rate::new(format.blocks(), format.max_fps);
             let mut decoder = Decoder::new().unwrap();
             let stride = size.width as usize * 4;
             let pixels = vec![255; stride * size.height as usize];
@@ -423,7 +433,8 @@ mod tests {
                 now += Duration::from_millis(1 + u64::from(random.below(300)));
                 let key_frame = random.below(12) == 0;
                 let request = Request { key_frame, bitrate, now };
-                let (Output::AccessUnit(unit), _) = encoder.encode(&request).unwrap() else {
+                let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap()
+                else {
                     panic!("skipped")
                 };
                 let seen = decoder.decode(unit.data).unwrap().expect("a picture");

@@ -5,6 +5,9 @@ use super::bits::se_length;
 /// A difference at which the search ends: two a sample.
 const ENOUGH: u32 = 512;
 
+/// How far a vector may point that every level from 3.1 allows, in samples (A.3.1 and table A-1).
+pub(super) const FARTHEST: (i32, i32) = (2_047, 511);
+
 /// A displacement in quarters of a luma sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Vector {
@@ -231,7 +234,11 @@ impl<'a> Search<'a> {
     fn attempt(&mut self, dx: i32, dy: i32) {
         let (left, top) = (self.x + dx, self.y + dy);
         let vector = Vector::whole(dx, dy);
-        if !self.reference.holds(left, top) || (self.cost != u32::MAX && vector == self.vector) {
+        let allowed = dx.abs() <= FARTHEST.0 && dy.abs() <= FARTHEST.1;
+        if !allowed
+            || !self.reference.holds(left, top)
+            || (self.cost != u32::MAX && vector == self.vector)
+        {
             return;
         }
         let bits = se_length(i32::from(vector.x) - i32::from(self.predicted.x))

@@ -6,7 +6,7 @@
 
 use farpane_pixel::convert::Planes;
 
-use super::motion::Vector;
+use super::motion::{FARTHEST, Vector};
 
 /// Macroblocks that are looked for.
 const SAMPLES: usize = 32;
@@ -14,8 +14,6 @@ const SAMPLES: usize = 32;
 const STRIDE: usize = 1_000_003;
 /// How many have to agree.
 const VOTES: usize = 3;
-/// The longest displacement by rows that every level allows (table A-1), in samples.
-const FARTHEST: usize = 500;
 /// Displacements of one picture.
 pub(super) const MOST: usize = 4;
 
@@ -73,7 +71,7 @@ pub(super) fn is_same(now: &Planes, before: &Planes, x: usize, y: usize) -> bool
     is_moved(now, before, x, y, Vector::ZERO)
 }
 
-/// Whether the first row of a macroblock has enough edges to be told from others.
+/// Whether a row in the middle of a macroblock has enough edges to be told from others.
 fn is_distinct(planes: &Planes, x: usize, y: usize) -> bool {
     let row = &planes.y.data[(y + 8) * planes.y.stride + x..][..16];
     row.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) > 8).count() >= 3
@@ -82,12 +80,14 @@ fn is_distinct(planes: &Planes, x: usize, y: usize) -> bool {
 fn search(now: &Planes, before: &Planes, x: usize, y: usize) -> Option<Vector> {
     let stride = now.y.stride;
     let key = &now.y.data[(y + 8) * stride + x..][..16];
-    let rows = y.saturating_sub(FARTHEST)..(y + FARTHEST).min(now.y.padded_height - 16);
+    let rows = y.saturating_sub(FARTHEST.1 as usize)
+        ..(y + FARTHEST.1 as usize).min(now.y.padded_height - 16);
     let vertical = rows.filter(|from| before.y.data[(from + 8) * stride + x..][..16] == *key);
     let vertical = vertical.map(|from| Vector::whole(0, from as i32 - y as i32));
     let row = &before.y.data[(y + 8) * stride..][..stride];
     let horizontal = row.windows(16).enumerate().filter(|(_, samples)| samples == &key);
-    let horizontal = horizontal.map(|(from, _)| Vector::whole(from as i32 - x as i32, 0));
+    let horizontal = horizontal.map(|(from, _)| from as i32 - x as i32);
+    let horizontal = horizontal.filter(|dx| dx.abs() <= FARTHEST.0).map(|dx| Vector::whole(dx, 0));
     let mut found: Vec<Vector> = vertical.chain(horizontal).take(8).collect();
     found.retain(|vector| is_moved(now, before, x, y, *vector));
     found.into_iter().min_by_key(|vector| vector.x.unsigned_abs() + vector.y.unsigned_abs())

@@ -254,7 +254,10 @@ impl Slice<'_> {
             // Between chroma samples: what moves by it blurs a little more each time.
             let source = self.source_chroma(column, self.picture_row(row));
             if chroma_difference(&source, &seen.chroma) > BLURRED {
-                levels.chroma(&source, &mut seen.chroma, self.shared.quantization, false);
+                let quantization = self.shared.quantization;
+                levels.chroma(&source, &mut seen.chroma, quantization, false);
+                let quantizer = &mut self.part.quantizers[at];
+                *quantizer = quantization.quantizer.max(*quantizer);
             }
         }
         self.store(&seen, column, row);
