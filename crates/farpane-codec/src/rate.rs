@@ -15,7 +15,7 @@ use farpane_media::{Bitrate, Time};
 /// The finest quantizer: 50 dB and more on text.
 pub(crate) const FINE: u8 = 18;
 /// The finest for what is new all over: the sooner it is there, and it may be about to change again.
-const SUDDEN: u8 = 32;
+const SUDDEN: u8 = 36;
 /// The finest for what stays new all over.
 const LARGE: u8 = 27;
 /// The finest for what keeps changing.
@@ -317,7 +317,7 @@ mod tests {
         let now = Time::from_millis(1_000);
         let Choice { quantizer, .. } = rate.choose(now, RATE, changed, Coarse::default(), false);
         let bits = film * changed as f64 * scale(quantizer);
-        assert!(quantizer <= 34 && bits <= 8e6 * BURST.as_secs_f64(), "{quantizer}: {bits}");
+        assert!(quantizer <= SUDDEN && bits <= 8e6 * BURST.as_secs_f64(), "{quantizer}: {bits}");
     }
 
     #[test]

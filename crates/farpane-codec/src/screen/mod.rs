@@ -32,7 +32,7 @@ use motion::{Reference, Vector};
 
 use slice::{Part, Plan, Shared};
 
-/// More slices than this cost more than they gain.
+/// More threads than this cost more than they gain.
 const MAX_THREADS: u32 = 8;
 /// The cost of coding a macroblock; keeping one costs 1.
 const CODE: usize = 64;
