@@ -318,7 +318,8 @@ impl Screen {
         }
         let number = if key_frame { 0 } else { self.number.map_or(0, |number| number + 1) };
         self.key_frames += u32::from(key_frame);
-        let id = key_frame.then_some(self.key_frames % 2);
+        // Far from the ones that OpenH264 counts up from 0, as two key frames in a row must differ (clause 7.4.3).
+        let id = key_frame.then_some(0x8000 + self.key_frames % 2);
         let mut header = PictureHeader { key_frame: id, number, quantizer };
         self.code(header);
         let bytes = |slices: &[Bits]| slices.iter().map(|bits| bits.bytes().len()).sum::<usize>();
