@@ -15,7 +15,7 @@ use farpane_media::{Bitrate, Time};
 /// The finest quantizer: 50 dB and more on text.
 pub(crate) const FINE: u8 = 18;
 /// The finest for what is new all over: the sooner it is there, and it may be about to change again.
-const SUDDEN: u8 = 32;
+const SUDDEN: u8 = 36;
 /// The finest for what stays new all over.
 const LARGE: u8 = 27;
 /// The finest for what keeps changing.

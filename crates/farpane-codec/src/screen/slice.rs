@@ -119,7 +119,8 @@ impl Slice<'_> {
                 if self.part.stale[at] {
                     self.copy(reference, column, row);
                 }
-                self.part.quantizers[at] = self.shared.before[at];
+                let first = self.part.first_row * self.shared.width;
+                self.part.quantizers[at] = self.shared.before[first + at];
                 self.still(column)
             }
             (Plan::Move(to), Some(reference)) => {
