@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use farpane_codec::{Codec, Encoder, EncoderConfig, Output, Picture, Request, open};
+use farpane_codec::{Chroma, Codec, Encoder, EncoderConfig, Output, Picture, Request, open};
 use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 
 const SIZE: Size = Size::new(1920, 1080);
@@ -48,7 +48,13 @@ struct Bench {
 
 impl Bench {
     fn new(page: &[u8]) -> Bench {
-        let config = EncoderConfig { size: SIZE, bitrate: RATE, max_fps: 30, threads: 1 };
+        let config = EncoderConfig {
+            size: SIZE,
+            chroma: Chroma::Yuv420,
+            bitrate: RATE,
+            max_fps: 30,
+            threads: 1,
+        };
         let stride = SIZE.width as usize * 4;
         let pixels = page[..stride * SIZE.height as usize].to_vec();
         let frame = FrameBody { size: SIZE, stride, pixels, ..FrameBody::default() };

@@ -10,7 +10,7 @@ use farpane_media::{Size, Time};
 use crate::openh264::OpenH264;
 use crate::rate::Rate;
 use crate::screen::Screen;
-use crate::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
+use crate::{Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 
 /// Either way round.
 const LIMIT: Size = Size::new(3840, 2160);
@@ -42,7 +42,10 @@ pub(crate) const BLOCK: u32 = 16;
 
 impl Format {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Format, EncodeError> {
-        let size = config.size;
+        let EncoderConfig { size, chroma, .. } = *config;
+        if chroma != Chroma::Yuv420 {
+            return Err(EncodeError::UnsupportedChroma { codec: Codec::H264, chroma });
+        }
         let (long, short) = (size.width.max(size.height), size.width.min(size.height));
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::H264, size, limit: LIMIT });

@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use farpane_media::{Bitrate, FrameBody, Region, Size, Time};
 
+pub use farpane_pixel::convert::Chroma;
 pub use null::Description;
 
 /// A bitstream format.
@@ -43,6 +44,7 @@ impl fmt::Display for Codec {
 #[derive(Clone, Copy, Debug)]
 pub struct EncoderConfig {
     pub size: Size,
+    pub chroma: Chroma,
     /// The target at the start; each [`Request`] carries the current one.
     pub bitrate: Bitrate,
     /// Pictures a second at most.
@@ -114,7 +116,8 @@ pub trait Encoder: Send {
 /// Makes an encoder.
 ///
 /// # Errors
-/// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty).
+/// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty),
+/// [`EncodeError::UnsupportedChroma`] when it cannot sample colour as densely.
 pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(h264::H264::new(config)?)),
@@ -129,6 +132,8 @@ pub enum EncodeError {
         "{codec} takes pictures from 1x1 to {limit}, not {size}: share a smaller display or lower its resolution"
     )]
     UnsupportedSize { codec: Codec, size: Size, limit: Size },
+    #[error("{codec} has no {chroma} here: ask for 4:2:0")]
+    UnsupportedChroma { codec: Codec, chroma: Chroma },
     #[error("the picture is {got} and the encoder was made for {expected}: make a new encoder")]
     SizeChanged { expected: Size, got: Size },
     #[error("there is no picture to code yet: update the encoder first")]

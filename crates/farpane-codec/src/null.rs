@@ -106,6 +106,7 @@ impl Encoder for NullEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Chroma;
     use farpane_media::{Bitrate, FrameBody, Time};
 
     const SIZE: Size = Size::new(64, 32);
@@ -128,8 +129,13 @@ mod tests {
 
     #[test]
     fn damage_adds_up_until_it_is_coded() {
-        let config =
-            EncoderConfig { size: SIZE, bitrate: Bitrate::mbps(1), max_fps: 30, threads: 1 };
+        let config = EncoderConfig {
+            size: SIZE,
+            chroma: Chroma::Yuv420,
+            bitrate: Bitrate::mbps(1),
+            max_fps: 30,
+            threads: 1,
+        };
         let mut encoder = NullEncoder::new(&config).unwrap();
         let nothing = Request { key_frame: false, bitrate: config.bitrate, now: Time::ZERO };
         assert_eq!(encoder.encode(&nothing).unwrap_err(), EncodeError::NoPicture);
@@ -159,6 +165,7 @@ mod tests {
     fn another_size_is_refused() {
         let config = EncoderConfig {
             size: Size::new(1, 1),
+            chroma: Chroma::Yuv420,
             bitrate: Bitrate::mbps(1),
             max_fps: 30,
             threads: 1,

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use farpane_codec::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, open};
+use farpane_codec::{
+    Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, open,
+};
 use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
@@ -99,7 +101,7 @@ struct Coded {
 impl Session {
     fn new(size: Size, threads: u32) -> Session {
         let bitrate = Bitrate::mbps(20);
-        let config = EncoderConfig { size, bitrate, max_fps: 30, threads };
+        let config = EncoderConfig { size, chroma: Chroma::Yuv420, bitrate, max_fps: 30, threads };
         let encoder = open(Codec::H264, &config).unwrap();
         Session { encoder, decoder: Decoder::new().unwrap(), now: Time::from_millis(1), bitrate }
     }
@@ -479,7 +481,13 @@ fn odd_tall_and_tiny_pictures_arrive() {
 fn sizes_beyond_the_codec_are_refused_with_advice() {
     for (width, height) in [(0, 10), (10, 0), (3841, 100), (2161, 2161), (u32::MAX, u32::MAX)] {
         let size = Size::new(width, height);
-        let config = EncoderConfig { size, bitrate: Bitrate::mbps(8), max_fps: 30, threads: 1 };
+        let config = EncoderConfig {
+            size,
+            chroma: Chroma::Yuv420,
+            bitrate: Bitrate::mbps(8),
+            max_fps: 30,
+            threads: 1,
+        };
         let error = open(Codec::H264, &config).err().unwrap();
         assert!(matches!(error, EncodeError::UnsupportedSize { .. }), "{error}");
     }

@@ -9,7 +9,9 @@ use std::sync::atomic::fence;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use farpane_codec::{AccessUnit, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
+use farpane_codec::{
+    AccessUnit, Chroma, EncodeError, Encoder, EncoderConfig, Output, Picture, Request,
+};
 use farpane_media::{Bitrate, Frame, Region, Size, Stamps, Time};
 use farpane_pixel::Detector;
 use farpane_proto::packetize::h264::Packetizer;
@@ -270,6 +272,7 @@ impl Video {
         self.rate.handle_size(size);
         let config = EncoderConfig {
             size,
+            chroma: Chroma::Yuv420,
             bitrate: self.rate.target(),
             max_fps: self.config.max_fps,
             threads: self.config.encoder_threads,

@@ -3,6 +3,8 @@
 //! BT.709, limited range (ITU-R BT.709-6, section 3), which is what encoders have to signal. Conversion of a region gives the same
 //! bytes as conversion of the whole picture.
 
+use std::fmt;
+
 use farpane_media::{FrameBody, Rect, Region, Size};
 use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImage, YuvPlanarImageMut};
 use yuv::{YuvRange, YuvStandardMatrix};
@@ -20,6 +22,15 @@ pub enum Chroma {
     Yuv420,
     /// As many.
     Yuv444,
+}
+
+impl fmt::Display for Chroma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Chroma::Yuv420 => "4:2:0",
+            Chroma::Yuv444 => "4:4:4",
+        })
+    }
 }
 
 impl Chroma {

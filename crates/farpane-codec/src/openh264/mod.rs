@@ -145,14 +145,15 @@ mod tests {
     use farpane_media::{Bitrate, FrameBody, Size};
 
     use super::*;
-    use crate::EncoderConfig;
     use crate::random::Random;
+    use crate::{Chroma, EncoderConfig};
 
     /// At a fine quantizer such a picture is larger than the library's own buffer, which costs it the instance.
     #[test]
     fn noise_that_outgrows_the_library_is_coded_coarser() {
         let (size, bitrate) = (Size::new(1920, 1080), Bitrate::mbps(2_000));
-        let config = EncoderConfig { size, bitrate, max_fps: 30, threads: 1 };
+        let config =
+            EncoderConfig { size, chroma: Chroma::Yuv420, bitrate, max_fps: 30, threads: 1 };
         let format = Format::new(&config).unwrap();
         let mut encoder = OpenH264::new(format).unwrap();
         let mut rate = Rate::new(format.blocks(), format.max_fps);

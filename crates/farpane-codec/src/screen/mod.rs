@@ -414,7 +414,13 @@ mod tests {
             let mut random = Random(seed * 0x9E37_79B9);
             let size = Size::new(16 + random.below(300), 16 + random.below(200));
             let bitrate = Bitrate::kbps(200 << random.below(8));
-            let config = EncoderConfig { size, bitrate, max_fps: 60, threads: 1 + random.below(4) };
+            let config = EncoderConfig {
+                size,
+                chroma: Chroma::Yuv420,
+                bitrate,
+                max_fps: 60,
+                threads: 1 + random.below(4),
+            };
             let format = Format::new(&config).unwrap();
             let mut encoder = Screen::new(format);
             let mut rate = Rate::new(format.blocks(), format.max_fps);
