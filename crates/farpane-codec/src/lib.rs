@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod av1;
 mod h264;
 mod null;
 mod openh264;
@@ -14,31 +15,12 @@ mod random;
 mod rate;
 mod screen;
 
-use std::fmt;
 use std::ops::Range;
 
 use farpane_media::{Bitrate, FrameBody, Region, Size, Time};
 
-pub use farpane_pixel::convert::Chroma;
+pub use farpane_media::{Chroma, Codec};
 pub use null::Description;
-
-/// A bitstream format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// H.264 constrained baseline, by our own encoder for screens and OpenH264 for films.
-    H264,
-    /// A description of each picture in place of the picture, for tests of what surrounds an encoder.
-    Null,
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Codec::H264 => "H.264",
-            Codec::Null => "null",
-        })
-    }
-}
 
 /// What an encoder is made for. A picture of another size needs another encoder.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +103,7 @@ pub trait Encoder: Send {
 pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(h264::H264::new(config)?)),
+        Codec::Av1 => Ok(Box::new(av1::Av1::new(config)?)),
         Codec::Null => Ok(Box::new(null::NullEncoder::new(config)?)),
     }
 }

@@ -5,11 +5,13 @@
 
 #![forbid(unsafe_code)]
 
+mod format;
 mod frame;
 mod region;
 mod time;
 mod units;
 
+pub use format::{Chroma, Codec, VideoFormat};
 pub use frame::{Age, DamageLog, Frame, FrameBody, FramePool, Stamps};
 pub use region::{Rect, Region};
 pub use time::{Clock, Time};

@@ -3,8 +3,7 @@
 //! BT.709, limited range (ITU-R BT.709-6, section 3), which is what encoders have to signal. Conversion of a region gives the same
 //! bytes as conversion of the whole picture.
 
-use std::fmt;
-
+pub use farpane_media::Chroma;
 use farpane_media::{FrameBody, Rect, Region, Size};
 use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImage, YuvPlanarImageMut};
 use yuv::{YuvRange, YuvStandardMatrix};
@@ -15,31 +14,11 @@ const MATRIX: YuvStandardMatrix = YuvStandardMatrix::Bt709;
 /// The largest block that a codec predicts whole at the picture's edge; planes are padded to multiples of it.
 const BLOCK: u32 = 16;
 
-/// How many colour samples there are for each sample of luma.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Chroma {
-    /// One for a square of four.
-    Yuv420,
-    /// As many.
-    Yuv444,
-}
-
-impl fmt::Display for Chroma {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Chroma::Yuv420 => "4:2:0",
-            Chroma::Yuv444 => "4:4:4",
-        })
-    }
-}
-
-impl Chroma {
-    /// Luma samples for each chroma sample, in each direction.
-    const fn factor(self) -> u32 {
-        match self {
-            Chroma::Yuv420 => 2,
-            Chroma::Yuv444 => 1,
-        }
+/// Luma samples for each chroma sample, in each direction.
+const fn factor(chroma: Chroma) -> u32 {
+    match chroma {
+        Chroma::Yuv420 => 2,
+        Chroma::Yuv444 => 1,
     }
 }
 
@@ -116,7 +95,7 @@ pub struct Planes {
 impl Planes {
     /// Planes for pictures of `size`; the samples mean nothing until the first [`update`] with the whole picture.
     pub fn new(size: Size, chroma: Chroma) -> Planes {
-        let factor = chroma.factor();
+        let factor = factor(chroma);
         let padded =
             Size::new(size.width.next_multiple_of(BLOCK), size.height.next_multiple_of(BLOCK));
         let colour = Plane::new(
@@ -135,7 +114,7 @@ impl Planes {
 
     /// Converts `rect`, which starts on an even pixel, from rows of BGRX that are `stride` bytes apart.
     fn convert(&mut self, bgrx: &[u8], stride: usize, rect: &Rect) {
-        let factor = self.chroma.factor();
+        let factor = factor(self.chroma);
         let colour = colour_rect(rect, factor);
         let mut image = YuvPlanarImageMut {
             y_stride: self.y.stride as u32,
@@ -193,7 +172,7 @@ pub fn update(planes: &mut Planes, frame: &FrameBody, region: &Region) {
             planes.tail = tail;
         }
         planes.y.pad(&rect);
-        let colour = colour_rect(&rect, planes.chroma.factor());
+        let colour = colour_rect(&rect, factor(planes.chroma));
         planes.u.pad(&colour);
         planes.v.pad(&colour);
     }

@@ -6,7 +6,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use farpane_media::Time;
+use farpane_media::{Time, VideoFormat};
 
 /// The longest payload, in bytes. With RTP header, extensions, SRTP tag, UDP and IPv6 it fits the 1280 bytes that every
 /// IPv6 link carries (RFC 8200, section 5) on an Ethernet path with a tunnel in it.
@@ -15,6 +15,7 @@ pub const MAX_PAYLOAD: usize = 1200;
 /// What the transport needs to know of a payload besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketMeta {
+    pub format: VideoFormat,
     /// The RTP timestamp, in units of the stream's clock.
     pub rtp_time: u32,
     /// This is the last packet of its frame.

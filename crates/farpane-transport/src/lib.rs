@@ -16,7 +16,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use farpane_media::{Bitrate, Time};
+use farpane_media::{Bitrate, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 
 /// One viewer's connection, seen from the host.
@@ -97,27 +97,12 @@ impl Channel {
     }
 }
 
-/// The video codec that both sides agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// Constrained baseline, packetization mode 1 (RFC 6184).
-    H264,
-}
-
-impl fmt::Display for Codec {
-    /// The encoding name that SDP uses.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Codec::H264 => "H264",
-        })
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Media and messages can flow. Comes once.
     Connected {
-        codec: Codec,
+        /// What the viewer shows and this host can send, by the viewer's preference; each once, one at least.
+        formats: Vec<VideoFormat>,
         route: Route,
     },
     ChannelOpen(Channel),
@@ -218,7 +203,7 @@ pub enum SendError {
 #[derive(Debug, thiserror::Error)]
 pub enum NegotiationError {
     #[error(
-        "the viewer offers no video codec that this host can send (H.264 with packetization mode 1)"
+        "the viewer offers no video codec that this host can send (AV1, or H.264 with packetization mode 1)"
     )]
     NoCommonCodec,
     #[error("the viewer's offer makes no sense: {0}")]

@@ -8,12 +8,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use farpane_media::{Bitrate, Clock, Time};
+use farpane_media::{Bitrate, Clock, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 
 use crate::{
-    Channel, Codec, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError,
-    Transport, TransportError, Waker,
+    Channel, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError, Transport,
+    TransportError, Waker,
 };
 
 /// What the near half did, in the order it did it.
@@ -77,7 +77,7 @@ impl Far {
             estimate,
             ..PathStats::default()
         });
-        self.emit(Event::Connected { codec: Codec::H264, route });
+        self.emit(Event::Connected { formats: vec![VideoFormat::default()], route });
         Channel::ALL.into_iter().for_each(|channel| self.emit(Event::ChannelOpen(channel)));
         self.emit(Event::Estimate(estimate));
     }

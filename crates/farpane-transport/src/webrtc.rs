@@ -12,20 +12,21 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use farpane_media::{Bitrate, Clock, Time};
+use farpane_media::{Bitrate, Chroma, Clock, Codec, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 use str0m::bwe::BweKind;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
-use str0m::media::{MediaTime, Mid, Pt};
+use str0m::format::{CodecSpec, FormatParams};
+use str0m::media::{Frequency, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RtpWrite, SeqNo, Ssrc};
 use str0m::stats::PeerStats;
 use str0m::{Candidate, Event as RtcEvent, Input, Output, PacerReason, Reason, Rtc, RtcConfig};
 
 use crate::{
-    Channel, Codec, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError,
-    Transport, TransportError, Waker,
+    Channel, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError, Transport,
+    TransportError, Waker,
 };
 use meter::Meter;
 use pacing::Pacing;
@@ -93,7 +94,8 @@ pub struct WebRtc {
     /// Of the viewer's last offer: another one restarts ICE (RFC 8839, section 4.4.1.1.1).
     ufrag: String,
     mid: Mid,
-    payload_type: Pt,
+    /// What the viewer shows, by its preference.
+    formats: Vec<(VideoFormat, Pt)>,
     next_sequence: SeqNo,
     resend_ssrc: Option<Ssrc>,
     channels: Vec<(ChannelId, Channel)>,
@@ -137,7 +139,10 @@ impl WebRtc {
         let mut rtc = rtc_config(config).build(start);
         add_candidates(&mut rtc, &addresses);
         let answer = accept(&mut rtc, &offer.sdp)?;
-        let payload_type = h264(&rtc, mid).ok_or(NegotiationError::NoCommonCodec)?;
+        let formats = formats(&rtc, mid);
+        if formats.is_empty() {
+            return Err(NegotiationError::NoCommonCodec);
+        }
         let mut api = rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, None).ok_or(NegotiationError::NoCommonCodec)?;
         stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
@@ -161,7 +166,7 @@ impl WebRtc {
             trickled: 0,
             ufrag: offer.ufrag,
             mid,
-            payload_type,
+            formats,
             next_sequence: SeqNo::from(1),
             resend_ssrc,
             channels: Vec::new(),
@@ -239,7 +244,8 @@ impl WebRtc {
                 self.state = PathState::Up;
                 self.last_heard = self.clock.now();
                 let route = self.route.unwrap_or(Route { relayed: false, ipv6: false });
-                self.events.push_back(Event::Connected { codec: Codec::H264, route });
+                let formats = self.formats.iter().map(|(format, _)| *format).collect();
+                self.events.push_back(Event::Connected { formats, route });
             }
             RtcEvent::ChannelOpen(id, label) => match Channel::from_label(&label) {
                 Some(channel) if self.channels.iter().all(|(_, open)| *open != channel) => {
@@ -449,6 +455,11 @@ impl Transport for WebRtc {
         if self.state != PathState::Up {
             return Ok(());
         }
+        let payload_type = self.formats.iter().find(|(format, _)| *format == meta.format).copied();
+        let Some((_, payload_type)) = payload_type else {
+            tracing::debug!(format = %meta.format, "the viewer does not show this");
+            return Ok(());
+        };
         let captured = self.clock.instant(meta.capture).unwrap_or_else(Instant::now);
         let abs_capture_time = meta.first_of_frame.then(|| AbsCaptureTime {
             capture_time: UNIX_EPOCH + self.clock.unix(meta.capture),
@@ -466,7 +477,7 @@ impl Transport for WebRtc {
         }
         self.take_aim()?;
         let sequence = self.next_sequence.inc();
-        let packet = RtpWrite::new(self.payload_type, sequence, meta.rtp_time, captured, payload)
+        let packet = RtpWrite::new(payload_type, sequence, meta.rtp_time, captured, payload)
             .marker(meta.marker)
             .ext_vals(extensions)
             .nackable(true);
@@ -586,6 +597,17 @@ fn rtc_config(config: WebRtcConfig) -> RtcConfig {
     // Constrained baseline first; some viewers list only baseline, of which it is a part.
     rtc.codec_config().add_h264(108.into(), Some(109.into()), true, 0x42e01f);
     rtc.codec_config().add_h264(127.into(), Some(121.into()), true, 0x42001f);
+    rtc.codec_config().add_h264(114.into(), Some(115.into()), true, 0xf4001f);
+    for (payload_type, resend, profile) in [(45, 46, 0), (47, 48, 1)] {
+        rtc.codec_config().add_config(
+            payload_type.into(),
+            Some(resend.into()),
+            str0m::format::Codec::Av1,
+            Frequency::NINETY_KHZ,
+            None,
+            FormatParams { profile: Some(profile), ..FormatParams::default() },
+        );
+    }
     rtc
 }
 
@@ -606,11 +628,33 @@ fn accept(rtc: &mut Rtc, sdp: &str) -> Result<String, NegotiationError> {
     Ok(answer.to_sdp_string())
 }
 
-/// The payload type of H.264 that the viewer likes best of those that can be sent.
-fn h264(rtc: &Rtc, mid: Mid) -> Option<Pt> {
-    let media = rtc.media(mid).filter(|media| media.direction().is_sending())?;
-    let common = |pt: &&Pt| rtc.codec_config().params().iter().any(|params| params.pt() == **pt);
-    media.remote_pts().iter().find(common).copied()
+/// What can be sent of what the viewer shows, with the payload type that it likes best for each.
+fn formats(rtc: &Rtc, mid: Mid) -> Vec<(VideoFormat, Pt)> {
+    let mut formats: Vec<(VideoFormat, Pt)> = Vec::new();
+    let Some(media) = rtc.media(mid).filter(|media| media.direction().is_sending()) else {
+        return formats;
+    };
+    for pt in media.remote_pts() {
+        let params = rtc.codec_config().params().iter().find(|params| params.pt() == *pt);
+        let format = params.and_then(|params| format(&params.spec()));
+        if let Some(format) = format.filter(|new| formats.iter().all(|(known, _)| known != new)) {
+            formats.push((format, *pt));
+        }
+    }
+    formats
+}
+
+/// By the profile: High 4:4:4 Predictive is profile 244 of H.264, High is profile 1 of AV1.
+fn format(spec: &CodecSpec) -> Option<VideoFormat> {
+    let (codec, full) = match spec.codec {
+        str0m::format::Codec::H264 => {
+            let profile = spec.format.profile_level_id.map_or(0x42, |id| id >> 16);
+            (Codec::H264, profile == 244)
+        }
+        str0m::format::Codec::Av1 => (Codec::Av1, spec.format.profile == Some(1)),
+        _ => return None,
+    };
+    Some(VideoFormat::new(codec, if full { Chroma::Yuv444 } else { Chroma::Yuv420 }))
 }
 
 fn bitrate(rate: Bitrate) -> str0m::bwe::Bitrate {

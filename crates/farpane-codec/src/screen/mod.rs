@@ -13,7 +13,7 @@ mod headers;
 mod intra;
 mod macroblock;
 mod motion;
-mod moves;
+pub(crate) mod moves;
 mod slice;
 mod transform;
 
@@ -28,7 +28,8 @@ use crate::{AccessUnit, EncodeError, Output, Picture, Request};
 use bits::Bits;
 use headers::PictureHeader;
 use macroblock::Quantization;
-use motion::{Reference, Vector};
+use motion::Reference;
+pub(crate) use motion::Vector;
 
 use slice::{Part, Plan, Shared};
 

@@ -10,7 +10,7 @@ pub(super) const FARTHEST: (i32, i32) = (2_047, 511);
 
 /// A displacement in quarters of a luma sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Vector {
+pub(crate) struct Vector {
     pub(super) x: i16,
     pub(super) y: i16,
 }

@@ -19,7 +19,7 @@ pub(super) const MOST: usize = 4;
 
 /// Finds the displacements of the macroblocks `changed`, given as (column, row), from `before` to `now`; those of the last
 /// picture are tried first.
-pub(super) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known: &mut Vec<Vector>) {
+pub(crate) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known: &mut Vec<Vector>) {
     let mut votes: Vec<(Vector, usize)> = known.drain(..).map(|vector| (vector, 0)).collect();
     // All over the picture, in an order without a pattern.
     let order = (0..changed.len()).map(|at| at * STRIDE % changed.len());
@@ -40,7 +40,7 @@ pub(super) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known:
 
 /// Whether the luma of the macroblock at (`x`, `y`) is what was at its displacement, and its chroma too unless that lies
 /// between samples.
-pub(super) fn is_moved(now: &Planes, before: &Planes, x: usize, y: usize, vector: Vector) -> bool {
+pub(crate) fn is_moved(now: &Planes, before: &Planes, x: usize, y: usize, vector: Vector) -> bool {
     let (from_x, from_y) =
         (x as isize + isize::from(vector.x / 4), y as isize + isize::from(vector.y / 4));
     let (right, bottom) = (now.y.stride as isize - 16, now.y.padded_height as isize - 16);
@@ -67,7 +67,7 @@ pub(super) fn is_moved(now: &Planes, before: &Planes, x: usize, y: usize, vector
 }
 
 /// Whether a macroblock is as it was.
-pub(super) fn is_same(now: &Planes, before: &Planes, x: usize, y: usize) -> bool {
+pub(crate) fn is_same(now: &Planes, before: &Planes, x: usize, y: usize) -> bool {
     is_moved(now, before, x, y, Vector::ZERO)
 }
 

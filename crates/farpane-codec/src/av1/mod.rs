@@ -1,0 +1,293 @@
+//! AV1 by libaom: real-time usage, tuned for screens, under our own rate control, looking only where something changed.
+//!
+//! The library's active map says which parts of the picture are looked at; all others stay what the viewer has. It is fed
+//! from the damage, narrowed by comparing sources, and from what the viewer has coarsely once the picture rests.
+
+mod accuracy;
+#[allow(unsafe_code)]
+mod ffi;
+mod headroom;
+mod obu;
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use farpane_media::{Chroma, Rect, Region, Size, Time};
+use farpane_pixel::convert::{self, Planes};
+
+use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
+use crate::screen::{Vector, moves};
+use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
+use ffi::{Failure, Library, Setup, Source, Unit};
+use headroom::Headroom;
+
+/// Either way round: what level 6.0 takes in a picture (AV1 specification, annex A.3).
+const LIMIT: Size = Size::new(8192, 4352);
+/// Samples of a side of what the active map tells apart.
+const BLOCK: u32 = 16;
+/// Blocks of a side of a superblock.
+///
+/// The map is the same all over a superblock: within one that changed in part, the library (3.11) rules out all modes of
+/// flat blocks that did not, and what is left of them is noise (35 dB instead of 43 dB in a page that scrolls).
+const SUPERBLOCK: usize = 4;
+/// Longer than this between pictures tells nothing of how fast they come.
+const LONGEST: Duration = Duration::from_millis(100);
+/// A picture of which less than this share is new is no load.
+const PART: u64 = 16;
+
+/// See the module.
+pub(crate) struct Av1 {
+    library: Library,
+    size: Size,
+    /// In blocks.
+    width: usize,
+    /// The source as it is and as it was when last coded, by `source`; they differ within `coded`.
+    planes: [Planes; 2],
+    source: usize,
+    coded: Region,
+    /// Changed since the last access unit.
+    pending: Region,
+    seen: bool,
+    rate: Rate,
+    frame_time: Duration,
+    headroom: Headroom,
+    /// Of each block, as the viewer has it.
+    quantizers: Vec<u8>,
+    coarse: Coarse,
+    active: Vec<u8>,
+    changed: Vec<(u16, u16)>,
+    displacements: Vec<Vector>,
+    /// When the last access unit was coded; none before the first.
+    last: Option<Time>,
+    unit: Unit,
+    units: Vec<Range<usize>>,
+}
+
+/// What is new in a picture, in blocks.
+#[derive(Clone, Copy, Debug)]
+struct Changes {
+    new: u64,
+    moved: u64,
+}
+
+impl Av1 {
+    pub(crate) fn new(config: &EncoderConfig) -> Result<Av1, EncodeError> {
+        let EncoderConfig { size, chroma, bitrate, max_fps, threads } = *config;
+        let (long, short) = (size.width.max(size.height), size.width.min(size.height));
+        if short == 0 || long > LIMIT.width || short > LIMIT.height {
+            return Err(EncodeError::UnsupportedSize { codec: Codec::Av1, size, limit: LIMIT });
+        }
+        let headroom = Headroom::default();
+        let max_fps = max_fps.max(1);
+        let setup = Setup {
+            width: size.width,
+            height: size.height,
+            full_chroma: chroma == Chroma::Yuv444,
+            max_fps,
+            threads: threads.max(1),
+            speed: headroom.speed(),
+            kbps: u32::try_from(bitrate.as_bps() / 1_000).unwrap_or(u32::MAX).max(1),
+        };
+        let (width, height) = (size.width.div_ceil(BLOCK), size.height.div_ceil(BLOCK));
+        let blocks = (width * height) as usize;
+        Ok(Av1 {
+            library: Library::new(setup).map_err(failed)?,
+            size,
+            width: width as usize,
+            planes: [0, 1].map(|_| Planes::new(size, chroma)),
+            source: 0,
+            coded: Region::from(Rect::of(size)),
+            pending: Region::new(),
+            seen: false,
+            rate: Rate::new(blocks as u64, max_fps),
+            frame_time: Duration::from_secs(1) / max_fps,
+            headroom,
+            quantizers: vec![0; blocks],
+            coarse: Coarse::default(),
+            active: vec![0; blocks],
+            changed: Vec::with_capacity(blocks),
+            displacements: Vec::new(),
+            last: None,
+            unit: Unit::default(),
+            units: Vec::new(),
+        })
+    }
+
+    /// Activates what differs from the last picture.
+    fn plan(&mut self, key_frame: bool) -> Changes {
+        if key_frame {
+            self.active.fill(1);
+            return Changes { new: self.active.len() as u64, moved: 0 };
+        }
+        self.active.fill(0);
+        self.changed.clear();
+        let (now, before) = (&self.planes[self.source], &self.planes[1 - self.source]);
+        for rect in self.pending.rects() {
+            let rect = rect.snapped(BLOCK, self.size);
+            for row in rect.y / BLOCK..rect.bottom().div_ceil(BLOCK) {
+                for column in rect.x / BLOCK..rect.right().div_ceil(BLOCK) {
+                    let active = &mut self.active[row as usize * self.width + column as usize];
+                    let (x, y) = ((column * BLOCK) as usize, (row * BLOCK) as usize);
+                    // Rectangles of a region do not overlap, but the blocks they touch may.
+                    if *active == 0 && !moves::is_same(now, before, x, y) {
+                        *active = 1;
+                        self.changed.push((column as u16, row as u16));
+                    }
+                }
+            }
+        }
+        moves::find(now, before, &self.changed, &mut self.displacements);
+        let is_moved = |&&(column, row): &&(u16, u16)| {
+            let (x, y) = (usize::from(column) * 16, usize::from(row) * 16);
+            self.displacements.iter().any(|by| moves::is_moved(now, before, x, y, *by))
+        };
+        let moved = self.changed.iter().filter(is_moved).count() as u64;
+        Changes { new: self.changed.len() as u64 - moved, moved }
+    }
+
+    /// Activates what gains by being coded again.
+    fn sharpen(&mut self, quantizer: u8) {
+        let gains = |before: u8| before > quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
+        for (active, before) in self.active.iter_mut().zip(&self.quantizers) {
+            *active |= u8::from(gains(*before));
+        }
+    }
+
+    /// Activates the whole of each superblock that is active in part.
+    fn widen(&mut self) {
+        for rows in self.active.chunks_mut(self.width * SUPERBLOCK) {
+            for left in (0..self.width).step_by(SUPERBLOCK) {
+                let right = (left + SUPERBLOCK).min(self.width);
+                if rows.chunks(self.width).any(|row| row[left..right].contains(&1)) {
+                    rows.chunks_mut(self.width).for_each(|row| row[left..right].fill(1));
+                }
+            }
+        }
+    }
+
+    /// Codes the planes into `unit`.
+    fn code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<(), EncodeError> {
+        let planes = &self.planes[self.source];
+        let source = Source {
+            planes: [&planes.y, &planes.u, &planes.v]
+                .map(|plane| (plane.data.as_slice(), plane.stride)),
+            time: now.as_micros() as i64,
+            key_frame,
+            quantizer: scale(quantizer),
+            active: &mut self.active,
+        };
+        self.library.encode(source, &mut self.unit).map_err(failed)
+    }
+
+    /// Takes note of what the viewer now has.
+    fn coded(&mut self, quantizer: u8) {
+        self.coarse = Coarse::default();
+        let shown = self.library.shown();
+        let source = &self.planes[self.source];
+        for (at, before) in self.quantizers.iter_mut().enumerate() {
+            if self.active[at] != 0 {
+                let (x, y) = (at % self.width * 16, at / self.width * 16);
+                *before = shown
+                    .as_ref()
+                    .map_or(quantizer, |shown| accuracy::apparent(source, shown, x, y, quantizer));
+            }
+            if *before > FINE {
+                self.coarse.blocks += 1;
+                self.coarse.quantizer = self.coarse.quantizer.max(*before);
+            }
+        }
+        // When the same picture is coded again, the two sources differ where they did.
+        if !self.pending.is_empty() {
+            std::mem::swap(&mut self.coded, &mut self.pending);
+            self.pending.clear();
+        }
+    }
+}
+
+impl Encoder for Av1 {
+    fn codec(&self) -> Codec {
+        Codec::Av1
+    }
+
+    fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
+        let (expected, got) = (self.size, picture.frame.size);
+        if got != expected {
+            return Err(EncodeError::SizeChanged { expected, got });
+        }
+        if !self.seen {
+            self.seen = true;
+            self.pending.set(Rect::of(self.size));
+            convert::update(&mut self.planes[self.source], picture.frame, &self.pending);
+            return Ok(());
+        }
+        if self.pending.is_empty() {
+            self.source = 1 - self.source;
+            self.coded.union(picture.damage);
+            convert::update(&mut self.planes[self.source], picture.frame, &self.coded);
+        } else {
+            convert::update(&mut self.planes[self.source], picture.frame, picture.damage);
+        }
+        self.pending.union(picture.damage);
+        Ok(())
+    }
+
+    fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError> {
+        if !self.seen {
+            return Err(EncodeError::NoPicture);
+        }
+        let Request { bitrate, now, .. } = *request;
+        let mut key_frame = request.key_frame || self.last.is_none();
+        let Changes { new, moved } = self.plan(key_frame);
+        let blocks = self.active.len() as u64;
+        // A page that scrolls is sharpened when it stops.
+        let coarse = if moved * 64 > blocks { Coarse::default() } else { self.coarse };
+        let Choice { mut quantizer, sharpen } =
+            self.rate.choose(now, bitrate, new, coarse, key_frame);
+        if sharpen {
+            self.sharpen(quantizer);
+        }
+        self.widen();
+        self.library.set_speed(self.headroom.speed()).map_err(failed)?;
+        // The library wants time to grow from picture to picture.
+        let time = self.last.map_or(now, |last| now.max(last + Duration::from_micros(2)));
+        let began = Instant::now();
+        self.code(quantizer, key_frame, time)?;
+        if (new + moved) * PART >= blocks && !key_frame {
+            let interval = self.last.map_or(LONGEST, |last| now.since(last));
+            let interval = interval.clamp(self.frame_time, LONGEST.max(self.frame_time));
+            self.headroom.handle_picture(began.elapsed(), interval);
+        }
+        if !sharpen && self.rate.is_oversize(quantizer, self.unit.data.len()) {
+            // The library goes on from what the viewer will never have.
+            key_frame = true;
+            self.active.fill(1);
+            let coarser = self.rate.choose(now, bitrate, blocks, Coarse::default(), true);
+            quantizer = coarser.quantizer.max(quantizer);
+            self.code(quantizer, true, time + Duration::from_micros(1))?;
+        }
+        self.last = Some(time);
+        self.coded(quantizer);
+        obu::split(&self.unit.data, &mut self.units);
+        self.rate.coded(quantizer, self.unit.data.len(), key_frame);
+        Ok(Output::AccessUnit(AccessUnit {
+            data: &self.unit.data,
+            units: &self.units,
+            key_frame: self.unit.key_frame,
+            quantizer: Some(self.coarse.quantizer.max(FINE)),
+        }))
+    }
+}
+
+fn failed(failure: Failure) -> EncodeError {
+    EncodeError::Library { codec: Codec::Av1, call: failure.call, code: failure.code }
+}
+
+/// The library's quantizer (0 to 63) whose step comes closest to that of a quantizer of H.264 (0.625 * 2^(q/6), against
+/// the AC table of the AV1 specification, section 7.12.2, divided by 8).
+fn scale(quantizer: u8) -> u8 {
+    const FROM_FINE: [u8; 34] = [
+        6, 8, 10, 12, 14, 16, 18, 21, 23, 25, 27, 29, 31, 32, 34, 36, 37, 39, 41, 42, 44, 45, 47,
+        48, 50, 52, 53, 55, 56, 58, 59, 61, 62, 63,
+    ];
+    FROM_FINE[usize::from(quantizer.clamp(FINE, 51) - FINE)]
+}
