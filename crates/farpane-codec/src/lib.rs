@@ -1,4 +1,4 @@
-//! Video encoders behind one trait.
+//! Video encoders behind one trait, and decoders behind another.
 //!
 //! An [`Encoder`] owns the planar picture that it codes. [`Encoder::update`] converts what changed into it and
 //! [`Encoder::encode`] codes the whole, so that a stage clock can be read between the two and a still picture can be
@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod av1;
+pub mod decode;
 mod h264;
 mod null;
 mod openh264;
