@@ -18,6 +18,8 @@ pub mod packetize {
 /// From RTP payloads back to access units, one codec a file.
 pub mod depacketize {
     pub mod h264;
+
+    mod reassembly;
 }
 
 #[doc(hidden)]
