@@ -10,13 +10,15 @@ pub mod packet;
 pub mod rate;
 pub mod rtp;
 
-/// From an access unit to RTP payloads, one codec a file.
+/// From an access unit, which AV1 calls a temporal unit, to RTP payloads, one codec a file.
 pub mod packetize {
+    pub mod av1;
     pub mod h264;
 }
 
-/// From RTP payloads back to access units, one codec a file.
+/// From RTP payloads back to access or temporal units, one codec a file.
 pub mod depacketize {
+    pub mod av1;
     pub mod h264;
 
     mod reassembly;
@@ -26,5 +28,6 @@ pub mod depacketize {
 pub mod fuzzing;
 
 mod nal;
+mod obu;
 
 pub use packet::{MAX_PAYLOAD, PacketBody, PacketBuf, PacketMeta, PacketPool};

@@ -186,11 +186,11 @@ impl<A: Assembler> Reassembly<A> {
             if !self.unit.open {
                 self.unit = Unit { open: true, time: slot.time, loss: None };
                 self.assembler.clear();
-                // Without a start for sure, and with more gone than the end of the unit before, the start may be gone
-                // too. If it is not, the unit refers to what was lost, and nobody misses it.
+                // Unless it is a start for sure, or only the end of the unit before is gone, its start may be gone too. If
+                // that is not so, the unit refers to what was lost, and nobody misses it.
                 let missing = std::mem::take(&mut self.missing);
-                let only_the_end = missing == 1 && self.continued;
-                if missing > 0 && !only_the_end && !A::is_start(&slot.payload) {
+                let is_start = !slot.malformed && A::is_start(&slot.payload);
+                if missing > 0 && !is_start && !(missing == 1 && self.continued) {
                     self.unit.lose(Loss::Missing);
                 }
             }
