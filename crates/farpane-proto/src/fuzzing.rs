@@ -4,9 +4,10 @@
 
 use std::ops::Range;
 
-use crate::depacketize::h264::{Depacketizer, Event};
+use crate::depacketize::{av1, h264};
 use crate::nal;
-use crate::packetize::h264::Packetizer;
+use crate::obu::{self, Obu};
+use crate::packetize;
 use crate::rtp::extension::{
     AbsCaptureTime, AbsSendTime, Extension, MAX_LEN, PlayoutDelay, TransportCc,
 };
@@ -42,80 +43,87 @@ fn extension_round_trip<E: Extension>(data: &[u8]) {
 
 /// What is packetized comes out again, in payloads no longer than allowed, of which the last has the marker.
 ///
-/// The input is a payload length, then NAL units, each after its length; bit 15 of that ends an access unit.
+/// The input is a payload length, 16 to what depacketizers take, then NAL units, each after its length; bit 15 of that ends an access unit.
 pub fn h264_packetize(data: &[u8]) {
-    let Some((max_payload, mut rest)) = split_u16(data) else { return };
-    let packetizer = Packetizer::new(usize::from(max_payload).max(16));
-    let mut depacketizer = Depacketizer::default();
-    let mut stream = Stream::default();
-    stream.send(packetizer, &mut depacketizer, &[nal::SPS], std::slice::from_ref(&(0..1)));
-    let (mut unit, mut nals) = (Vec::new(), Vec::new());
-    while let Some((head, after)) = split_u16(rest) {
-        let (nal, after) = after.split_at(after.len().min(usize::from(head & 0x7fff)));
-        rest = after;
-        nals.push(unit.len()..unit.len() + nal.len());
-        unit.extend_from_slice(nal);
-        if head & 0x8000 != 0 || rest.is_empty() {
-            stream.send(packetizer, &mut depacketizer, &unit, &nals);
-            unit.clear();
-            nals.clear();
-        }
-    }
-}
-
-#[derive(Default)]
-struct Stream {
-    header: Header,
-    payload: Vec<u8>,
-}
-
-impl Stream {
-    /// Packetizes a unit, depacketizes it and compares.
-    fn send(
-        &mut self,
-        packetizer: Packetizer,
-        depacketizer: &mut Depacketizer,
-        unit: &[u8],
-        nals: &[Range<usize>],
-    ) {
-        self.header.time = self.header.time.wrapping_add(3_000);
-        let sent: Vec<&[u8]> = nals
-            .iter()
-            .map(|range| &unit[range.clone()])
-            .filter(|nal| {
-                nal.first().is_some_and(|h| matches!(h & nal::TYPE, 1..=8 | 10 | 11 | 13..=23))
-            })
-            .collect();
+    let Some((max_payload, rest)) = split_u16(data) else { return };
+    let packetizer = packetize::h264::Packetizer::new(usize::from(max_payload).clamp(16, 9_000));
+    let mut depacketizer = h264::Depacketizer::default();
+    let mut header = Header::default();
+    let mut out = vec![0; packetizer.max_payload()];
+    let mut send = |unit: &[u8], nals: &[Range<usize>]| {
+        let sent = nals.iter().map(|range| &unit[range.clone()]).filter(|nal| {
+            nal.first().is_some_and(|h| matches!(h & nal::TYPE, 1..=8 | 10 | 11 | 13..=23))
+        });
         let payloads = packetizer.packetize(unit, nals);
         let mut left = payloads.clone().count();
-        assert_eq!(left == 0, sent.is_empty());
+        assert_eq!(left == 0, sent.clone().next().is_none());
+        header.time = header.time.wrapping_add(3_000);
         for payload in payloads {
             left -= 1;
             assert_eq!(payload.last, left == 0);
-            self.payload.resize(packetizer.max_payload(), 0);
-            let len = payload.write(&mut self.payload);
+            let len = payload.write(&mut out);
             assert_eq!(len, payload.len());
-            self.header.marker = payload.last;
-            depacketizer
-                .handle_packet(&self.header, &self.payload[..len])
-                .expect("our own is well-formed");
-            self.header.sequence = self.header.sequence.wrapping_add(1);
+            header.marker = payload.last;
+            depacketizer.handle_packet(&header, &out[..len]).expect("our own is well-formed");
+            header.sequence = header.sequence.wrapping_add(1);
             match depacketizer.poll_event() {
                 None => assert!(!payload.last),
-                Some(Event::Unit(got)) => {
+                Some(h264::Event::Unit(got)) => {
                     assert!(payload.last);
-                    assert_eq!(got.time, self.header.time);
-                    assert!(
-                        got.nals
-                            .iter()
-                            .map(|range| &got.data[range.clone()])
-                            .eq(sent.iter().copied())
-                    );
+                    assert_eq!(got.time, header.time);
+                    assert!(got.nals.iter().map(|nal| &got.data[nal.clone()]).eq(sent.clone()));
                 }
                 Some(lost) => panic!("{lost:?} without loss"),
             }
         }
-    }
+    };
+    send(&[nal::SPS], std::slice::from_ref(&(0..1)));
+    each_unit(rest, send);
+}
+
+/// What is packetized comes out again, in payloads no longer than allowed, of which the last has the marker.
+///
+/// The input is a payload length, 16 to what depacketizers take, then OBUs, each after its length; bit 15 of that ends a temporal unit.
+pub fn av1_packetize(data: &[u8]) {
+    let Some((max_payload, rest)) = split_u16(data) else { return };
+    let packetizer = packetize::av1::Packetizer::new(usize::from(max_payload).clamp(16, 9_000));
+    let mut depacketizer = av1::Depacketizer::default();
+    let mut header = Header::default();
+    let mut out = vec![0; packetizer.max_payload()];
+    let mut send = |unit: &[u8], obus: &[Range<usize>]| {
+        let sent: Vec<Obu<'_>> = obus
+            .iter()
+            .filter_map(|range| Obu::parse(&unit[range.clone()]))
+            .filter(|obu| !matches!(obu.kind(), 2 | 8 | 15))
+            .collect();
+        let payloads = packetizer.packetize(unit, obus, true);
+        let mut left = payloads.clone().count();
+        assert_eq!(left == 0, sent.is_empty());
+        header.time = header.time.wrapping_add(3_000);
+        for payload in payloads {
+            left -= 1;
+            assert_eq!(payload.last, left == 0);
+            let len = payload.write(&mut out);
+            assert_eq!(len, payload.len());
+            header.marker = payload.last;
+            depacketizer.handle_packet(&header, &out[..len]).expect("our own is well-formed");
+            header.sequence = header.sequence.wrapping_add(1);
+            match depacketizer.poll_event() {
+                None => assert!(!payload.last),
+                Some(av1::Event::Unit(got)) => {
+                    assert!(payload.last);
+                    assert_eq!(got.time, header.time);
+                    assert_eq!(got.obus.len(), sent.len());
+                    for (range, obu) in got.obus.iter().zip(&sent) {
+                        assert_eq!(Obu::parse(&got.data[range.clone()]).as_ref(), Some(obu));
+                    }
+                }
+                Some(lost) => panic!("{lost:?} without loss"),
+            }
+        }
+    };
+    send(&[obu::SEQUENCE_HEADER << 3], std::slice::from_ref(&(0..1)));
+    each_unit(rest, send);
 }
 
 /// Whatever comes, units are well-formed and within the limit.
@@ -123,25 +131,16 @@ impl Stream {
 /// The input is packets: a step of the sequence number, a byte of marker (bit 0), new time (bit 1) and impatience
 /// (bit 2), and a payload after its length.
 pub fn h264_depacketize(data: &[u8]) {
-    const MAX_UNIT: usize = 4_096;
-    let mut depacketizer = Depacketizer::new(16, MAX_UNIT);
-    let mut header = Header::default();
-    let mut rest = data;
-    while let [step, flags, after @ ..] = rest {
-        let Some((len, after)) = split_u16(after) else { break };
-        let (payload, after) = after.split_at(after.len().min(usize::from(len)));
-        rest = after;
-        header.sequence = header.sequence.wrapping_add_signed(i16::from(*step as i8));
-        header.marker = flags & 1 != 0;
-        header.time = header.time.wrapping_add(u32::from(flags >> 1 & 1));
+    let mut depacketizer = h264::Depacketizer::new(16, MAX_UNIT);
+    each_packet(data, |header, payload, impatient| {
         // A refused packet is the usual case here.
-        let _ = depacketizer.handle_packet(&header, payload);
-        if flags & 4 != 0 {
+        let _ = depacketizer.handle_packet(header, payload);
+        if impatient {
             depacketizer.give_up();
             assert!(!depacketizer.is_waiting());
         }
         while let Some(event) = depacketizer.poll_event() {
-            let Event::Unit(unit) = event else { continue };
+            let h264::Event::Unit(unit) = event else { continue };
             assert!(!unit.nals.is_empty() && unit.data.len() <= MAX_UNIT);
             let mut end = 0;
             for nal in unit.nals {
@@ -151,6 +150,66 @@ pub fn h264_depacketize(data: &[u8]) {
             }
             assert_eq!(end, unit.data.len());
         }
+    });
+}
+
+/// Whatever comes, units are well-formed and within the limit. The input is as for H.264.
+pub fn av1_depacketize(data: &[u8]) {
+    let mut depacketizer = av1::Depacketizer::new(16, MAX_UNIT);
+    each_packet(data, |header, payload, impatient| {
+        // A refused packet is the usual case here.
+        let _ = depacketizer.handle_packet(header, payload);
+        if impatient {
+            depacketizer.give_up();
+            assert!(!depacketizer.is_waiting());
+        }
+        while let Some(event) = depacketizer.poll_event() {
+            let av1::Event::Unit(unit) = event else { continue };
+            assert!(!unit.obus.is_empty() && unit.data.len() <= MAX_UNIT);
+            let mut end = 0;
+            for range in unit.obus {
+                assert_eq!(range.start, end);
+                let obu = Obu::parse(&unit.data[range.clone()]).expect("one OBU");
+                assert!(obu.is_sent() && unit.data[range.start] & obu::HAS_SIZE != 0);
+                end = range.end;
+            }
+            assert_eq!(end, unit.data.len());
+            let starts = Obu::parse(&unit.data[unit.obus[0].clone()])
+                .is_some_and(|obu| !obu.has_frame_header());
+            assert!(starts || !unit.is_key_frame());
+        }
+    });
+}
+
+const MAX_UNIT: usize = 4_096;
+
+/// Calls `each` with the units of the input of a packetizer and where their parts are.
+fn each_unit(mut rest: &[u8], mut each: impl FnMut(&[u8], &[Range<usize>])) {
+    let (mut unit, mut parts) = (Vec::new(), Vec::new());
+    while let Some((head, after)) = split_u16(rest) {
+        let (part, after) = after.split_at(after.len().min(usize::from(head & 0x7fff)));
+        rest = after;
+        parts.push(unit.len()..unit.len() + part.len());
+        unit.extend_from_slice(part);
+        if head & 0x8000 != 0 || rest.is_empty() {
+            each(&unit, &parts);
+            unit.clear();
+            parts.clear();
+        }
+    }
+}
+
+/// Calls `each` with the packets of the input of a depacketizer, and whether to wait no longer after it.
+fn each_packet(mut rest: &[u8], mut each: impl FnMut(&Header, &[u8], bool)) {
+    let mut header = Header::default();
+    while let [step, flags, after @ ..] = rest {
+        let Some((len, after)) = split_u16(after) else { break };
+        let (payload, after) = after.split_at(after.len().min(usize::from(len)));
+        rest = after;
+        header.sequence = header.sequence.wrapping_add_signed(i16::from(*step as i8));
+        header.marker = flags & 1 != 0;
+        header.time = header.time.wrapping_add(u32::from(flags >> 1 & 1));
+        each(&header, payload, flags & 4 != 0);
     }
 }
 

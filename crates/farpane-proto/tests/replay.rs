@@ -18,10 +18,12 @@ fn replay(target: &str, body: Body) -> usize {
 
 #[test]
 fn fuzz_inputs_keep_every_promise() {
-    let targets: [(&str, Body); 3] = [
+    let targets: [(&str, Body); 5] = [
         ("rtp_header", fuzzing::rtp_header),
         ("h264_packetize", fuzzing::h264_packetize),
         ("h264_depacketize", fuzzing::h264_depacketize),
+        ("av1_packetize", fuzzing::av1_packetize),
+        ("av1_depacketize", fuzzing::av1_depacketize),
     ];
     for (target, body) in targets {
         assert!(replay(target, body) > 0, "{target} has a corpus");
