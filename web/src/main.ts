@@ -2,14 +2,14 @@
 import { loadAuth } from "./auth";
 import { type Code, parseCode } from "./code";
 import { EndReason } from "./gen/farpane_pb";
-import { canReceiveH264, PATH_PATIENCE_MS } from "./session";
+import { canReceiveVideo, PATH_PATIENCE_MS } from "./session";
 import { Meeting } from "./signal";
 import { showEntry, showLive, showOutcome, showProgress, ui } from "./ui";
 import { Viewer } from "./viewer";
 import {
   endWords,
   LOST_MEETING_POINT,
-  NO_H264,
+  NO_CODEC,
   NO_MEETING_POINT,
   NO_PATH,
   NO_WEBRTC,
@@ -33,7 +33,7 @@ function enter(text: string): void {
 
 function connect(code: Code): void {
   if (typeof RTCPeerConnection === "undefined") return fail(NO_WEBRTC);
-  if (!canReceiveH264()) return fail(NO_H264);
+  if (!canReceiveVideo()) return fail(NO_CODEC);
   showProgress("connecting", { title: "Connecting…", text: "Checking the code." });
   const current = new Meeting(code, {
     session(body) {

@@ -51,6 +51,7 @@ export class Overlay {
     this.#set("estimate", path ? `${(path.estimateKbps / 1000).toFixed(1)} Mb/s` : "–");
     this.#set("picture", `${picture.width} × ${picture.height}`);
     this.#set("codec", [hello?.codec, hello?.encoder].filter(Boolean).join(", ") || "–");
+    this.#set("chosen as", hello?.reason || "–");
     this.#set("quantizer", summary.quantizer ? String(summary.quantizer) : "–");
     this.#set("decode", `${ms(summary.decodeP50)} ms`);
     this.#set("dropped, freezes", `${counts.dropped}, ${counts.freezes}`);

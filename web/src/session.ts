@@ -276,24 +276,34 @@ export class Session {
   }
 }
 
-/** Whether this browser has the codec that every host can send. */
-export function canReceiveH264(): boolean {
+/** Whether this browser has a codec that a host can send. */
+export function canReceiveVideo(): boolean {
   // A browser that cannot say finds out when it gets the offer.
-  return RTCRtpReceiver.getCapabilities === undefined || videoCodecs().some(isH264);
+  return RTCRtpReceiver.getCapabilities === undefined || videoCodecs().some((codec) => rank(codec) < OTHER);
+}
+
+/** What hosts cannot send, and what repairs packets of any codec. */
+const OTHER = 3;
+
+/** The host chooses among all that it can send; this is the order of what the others are worth. */
+function rank(codec: RTCRtpCodec): number {
+  const format = codec.sdpFmtpLine ?? "";
+  switch (codec.mimeType.toLowerCase()) {
+    case "video/h264":
+      return format.includes("packetization-mode=1") ? 0 : 2;
+    case "video/av1":
+      return 1;
+    default:
+      return OTHER;
+  }
 }
 
 function preferredCodecs(): RTCRtpCodec[] {
-  const rank = (codec: RTCRtpCodec) =>
-    isH264(codec) ? (codec.sdpFmtpLine?.includes("packetization-mode=1") ? 0 : 1) : 2;
   return videoCodecs().sort((a, b) => rank(a) - rank(b));
 }
 
 function videoCodecs(): RTCRtpCodec[] {
   return [...(RTCRtpReceiver.getCapabilities?.("video")?.codecs ?? [])];
-}
-
-function isH264(codec: RTCRtpCodec): boolean {
-  return codec.mimeType.toLowerCase() === "video/h264";
 }
 
 /** A remote desktop wants the newest frame now, not a smooth film later. */

@@ -53,7 +53,7 @@ export function refusalWords(reason: RefusalReason, attemptsLeft: number): Words
     case RefusalReason.REFUSAL_NO_CODEC:
       return {
         title: "This browser cannot show the picture",
-        text: "It shares no video codec with the other computer. Try a current Chrome, Edge or Safari.",
+        text: "It shares no video codec with the other computer. Try a current Chrome, Edge, Safari or Firefox.",
       };
     case RefusalReason.REFUSAL_OVERLOADED:
       return {
@@ -103,11 +103,11 @@ export const NO_WEBRTC: Words = {
   text: "It has no WebRTC, or it is switched off. Use a current Chrome, Edge, Safari or Chromium.",
 };
 
-export const NO_H264: Words = {
+export const NO_CODEC: Words = {
   title: "This browser cannot show the picture",
   text:
-    "It cannot receive H.264 video. Chrome, Edge, Safari and Chromium can; Firefox can once it has downloaded its " +
-    "OpenH264 plugin, which it does by itself a few minutes after its first start.",
+    "It can receive neither H.264 nor AV1 video over WebRTC. Current versions of Chrome, Edge, Safari, Firefox and " +
+    "Chromium can.",
 };
 
 export const NO_PATH: Words = {

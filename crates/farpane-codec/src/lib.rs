@@ -15,13 +15,15 @@ mod openh264;
 mod random;
 mod rate;
 mod screen;
+mod selector;
 
 use std::ops::Range;
 
-use farpane_media::{Bitrate, FrameBody, Region, Size, Time};
+use farpane_media::{Bitrate, FrameBody, Region, Size, Time, VideoFormat};
 
 pub use farpane_media::{Chroma, Codec};
 pub use null::Description;
+pub use selector::{Reason, Selector};
 
 /// What an encoder is made for. A picture of another size needs another encoder.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +96,11 @@ pub trait Encoder: Send {
     /// [`EncodeError::NoPicture`] before the first update; [`EncodeError::Library`] when the codec itself failed, after
     /// which only a new encoder helps.
     fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError>;
+}
+
+/// What this build can code, best first.
+pub fn formats() -> Vec<VideoFormat> {
+    selector::PREFERENCE.to_vec()
 }
 
 /// Makes an encoder.

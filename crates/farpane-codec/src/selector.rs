@@ -10,7 +10,7 @@ use std::time::Duration;
 use farpane_media::{Chroma, Codec, Time, VideoFormat};
 
 /// By preference.
-const PREFERENCE: [VideoFormat; 4] = [
+pub(crate) const PREFERENCE: [VideoFormat; 4] = [
     VideoFormat::new(Codec::H264, Chroma::Yuv444),
     VideoFormat::new(Codec::H264, Chroma::Yuv420),
     VideoFormat::new(Codec::Av1, Chroma::Yuv444),

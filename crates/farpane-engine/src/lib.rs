@@ -19,16 +19,20 @@ mod video;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use farpane_codec::Codec;
+use farpane_codec::{EncodeError, Encoder, EncoderConfig};
 use farpane_desktop::Desktop;
-use farpane_media::{Bitrate, Clock, Size};
+use farpane_media::{Bitrate, Clock, Codec, Size, VideoFormat};
 use farpane_transport::{NegotiationError, Transport, Waker};
 use farpane_wire::v1::EndReason;
+
+/// As [`farpane_codec::open`].
+pub type OpenEncoder = fn(Codec, &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError>;
 
 /// What one session runs with.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    pub codec: Codec,
+    /// Makes encoders for the formats that the transport has negotiated.
+    pub open_encoder: OpenEncoder,
     /// Encoder threads, each coding a slice.
     pub encoder_threads: u32,
     /// Frames a second at most.
@@ -42,7 +46,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            codec: Codec::H264,
+            open_encoder: farpane_codec::open,
             encoder_threads: 2,
             max_fps: 60,
             view_only: false,
@@ -56,7 +60,7 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Media can flow. Again after each [`Event::PathLost`] that healed.
-    Connected { route: String },
+    Connected { route: String, format: VideoFormat },
     /// Nothing comes through; the viewer may restart ICE within [`Config::path_patience`].
     PathLost,
     /// Once a second while connected.

@@ -6,8 +6,9 @@ use std::sync::atomic::fence;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use farpane_codec::{Reason, Selector};
 use farpane_desktop::{CaptureHandle, CursorEvent};
-use farpane_media::{Bitrate, Size, Time};
+use farpane_media::{Bitrate, Size, Time, VideoFormat};
 use farpane_proto::PacketBuf;
 use farpane_queue::Consumer;
 use farpane_transport::{Channel, Event as Happened, Remote, Transport, TransportError};
@@ -66,8 +67,8 @@ pub(crate) struct Net {
     unsent_cursor: Vec<CursorEvent>,
     /// The picture size the viewer was last told.
     size: Size,
-    /// As negotiated; known once connected.
-    codec: String,
+    /// What pictures are coded in, and why, as the viewer was last told.
+    format: Option<(VideoFormat, Reason)>,
     stats: Stats,
     viewer: Option<ViewerReport>,
     /// Since when there is no path: at first since the start.
@@ -128,7 +129,7 @@ impl Net {
             cursors: Cursors::default(),
             unsent_cursor: Vec::new(),
             size: Size::default(),
-            codec: String::new(),
+            format: None,
             stats,
             viewer: None,
             no_path_since: Some(now),
@@ -209,8 +210,9 @@ impl Net {
             self.stats.target = record.target;
             self.tell_rate();
         }
-        if record.size != self.size {
-            self.size = record.size;
+        let format = Some((record.format, record.reason));
+        if (record.size, format) != (self.size, self.format) {
+            (self.size, self.format) = (record.size, format);
             self.hello();
         }
         if self.stats.unsent.frames.is_empty() {
@@ -347,8 +349,9 @@ impl Net {
 
     fn happened(&mut self, event: Happened) -> Result<(), Over> {
         match event {
-            Happened::Connected { codec, route } => {
-                self.codec = codec.to_string();
+            Happened::Connected { formats, route } => {
+                // Comes once; should it come again, what was agreed on first stands.
+                let _ = self.shared.formats.set(formats);
                 self.path_up(route.to_string());
             }
             Happened::PathRestored => {
@@ -390,7 +393,9 @@ impl Net {
         self.shared.live.set(true);
         self.want_key_frame();
         self.stats.report_at = now + REPORT_EVERY;
-        (self.outside.events)(Event::Connected { route });
+        let formats = self.shared.formats.get().map_or(&[][..], |formats| formats);
+        let format = Selector::new(formats).format().unwrap_or_default();
+        (self.outside.events)(Event::Connected { route, format });
     }
 
     fn want_key_frame(&mut self) {
@@ -399,15 +404,14 @@ impl Net {
     }
 
     fn hello(&mut self) {
-        if self.size == Size::default() {
-            return;
-        }
+        let Some((format, reason)) = self.format else { return };
         self.control(control_message::Body::Hello(Hello {
             width: self.size.width,
             height: self.size.height,
             view_only: self.config.view_only,
-            codec: self.codec.clone(),
-            encoder: format!("{}, {} slices", self.config.codec, self.config.encoder_threads),
+            codec: format.codec.encoding_name().to_owned(),
+            encoder: format!("{}, {} threads", format.chroma, self.config.encoder_threads),
+            reason: reason.to_string(),
         }));
     }
 

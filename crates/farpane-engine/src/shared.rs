@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 
-use farpane_media::Clock;
+use farpane_media::{Clock, VideoFormat};
 
 pub(crate) struct Shared {
     pub clock: Clock,
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub estimate: AtomicU64,
     /// Bytes that the transport has accepted and not yet put on the network.
     pub backlog: AtomicU64,
+    /// What the viewer shows; known before `live` is first set.
+    pub formats: OnceLock<Vec<VideoFormat>>,
     pub captured: AtomicU64,
     pub displaced: AtomicU64,
     video: OnceLock<Thread>,
@@ -44,6 +46,7 @@ impl Shared {
             held_back: Flag::default(),
             estimate: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
+            formats: OnceLock::new(),
             captured: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
             video: OnceLock::new(),

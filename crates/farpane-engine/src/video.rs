@@ -10,11 +10,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use farpane_codec::{
-    AccessUnit, Chroma, EncodeError, Encoder, EncoderConfig, Output, Picture, Request,
+    AccessUnit, EncodeError, Encoder, EncoderConfig, Output, Picture, Reason, Request, Selector,
 };
-use farpane_media::{Bitrate, Frame, Region, Size, Stamps, Time};
+use farpane_media::{Bitrate, Frame, Region, Size, Stamps, Time, VideoFormat};
 use farpane_pixel::Detector;
-use farpane_proto::packetize::h264::Packetizer;
+use farpane_proto::packetize::Packetizer;
 use farpane_proto::rate::{Controller, KeyFrames};
 use farpane_proto::{MAX_PAYLOAD, PacketBuf, PacketMeta, PacketPool};
 use farpane_queue::{Producer, Taker};
@@ -40,7 +40,7 @@ const REFINEMENTS: u32 = 12;
 /// However thin the link, a picture is coded again after this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// An encoder that fails is made anew; so often in a row and the session ends.
+/// An encoder that fails is made anew; so often in a row and the next best format takes its place.
 const FAILURES: u32 = 3;
 
 /// What the net thread learns of a frame beside its packets, ahead of the last of them.
@@ -52,6 +52,8 @@ pub(crate) struct Record {
     pub key_frame: bool,
     pub quantizer: u8,
     pub size: Size,
+    pub format: VideoFormat,
+    pub reason: Reason,
     pub target: Bitrate,
 }
 
@@ -87,17 +89,28 @@ pub(crate) struct Video {
     commands: mpsc::Sender<Command>,
     detector: Detector,
     damage: Region,
-    encoder: Option<(Size, Box<dyn Encoder>)>,
+    /// Chooses among what the viewer shows; known with the first picture.
+    selector: Option<Selector>,
+    encoder: Option<Opened>,
     rate: Controller,
     key_frames: KeyFrames,
     again: Again,
     /// Of the coarsest part of the last picture.
     quantizer: u8,
     failures: u32,
+    /// When the last picture was taken from the encoder.
+    coded: Time,
     /// Of the last picture, for coding it again.
     stamps: Stamps,
     last_rtp: u32,
     frame: u64,
+}
+
+/// An encoder and what it was made for.
+struct Opened {
+    size: Size,
+    format: VideoFormat,
+    encoder: Box<dyn Encoder>,
 }
 
 /// The way to the net thread.
@@ -134,12 +147,14 @@ impl Video {
             commands,
             detector: Detector::new(),
             damage: Region::new(),
+            selector: None,
             encoder: None,
             rate: Controller::new(Size::default(), Bitrate::ZERO),
             key_frames: KeyFrames::default(),
             again: Again::No,
             quantizer: 0,
             failures: 0,
+            coded: Time::ZERO,
             stamps: Stamps::default(),
             last_rtp: 0,
             frame: 0,
@@ -159,11 +174,8 @@ impl Video {
                     }
                 }
                 Ok(None) => {}
-                Err(error)
-                    if self.failures < FAILURES && matches!(error, EncodeError::Library { .. }) =>
-                {
+                Err(error) if self.recovers(&error) => {
                     tracing::warn!(%error, "making a new encoder");
-                    self.failures += 1;
                     self.encoder = None;
                     self.detector = Detector::new();
                     self.again = Again::No;
@@ -181,6 +193,23 @@ impl Video {
                 }
             }
         }
+    }
+
+    /// Whether a new encoder can go on after `error`: one of the same format at first, then of the next best.
+    fn recovers(&mut self, error: &EncodeError) -> bool {
+        let Some(selector) = &mut self.selector else { return false };
+        match error {
+            EncodeError::Library { .. } if self.failures + 1 < FAILURES => self.failures += 1,
+            EncodeError::Library { .. }
+            | EncodeError::UnsupportedSize { .. }
+            | EncodeError::UnsupportedChroma { .. } => {
+                selector.handle_failure();
+                self.failures = 0;
+            }
+            // Nobody's fault but ours, so it would happen again.
+            EncodeError::SizeChanged { .. } | EncodeError::NoPicture => return false,
+        }
+        selector.format().is_some()
     }
 
     /// Does one thing, or says until when there is nothing to do.
@@ -236,14 +265,19 @@ impl Video {
         self.detector.update(body, Some(&body.damage), &mut self.damage);
         let narrowed = self.shared.clock.now();
         let key = self.key_frames.poll(now);
-        let new_size = self.encoder.as_ref().is_none_or(|(size, _)| *size != frame.size);
-        if self.damage.is_empty() && !key && !new_size {
+        let formats = self.shared.formats.get().map_or(&[][..], |formats| formats);
+        let selector = self.selector.get_or_insert_with(|| Selector::new(formats));
+        // When nothing is left the session is about to end.
+        let Some(format) = selector.format() else { return Ok(()) };
+        let opened = (self.encoder.as_ref()).map(|opened| (opened.size, opened.format));
+        let new_encoder = opened != Some((frame.size, format));
+        if self.damage.is_empty() && !key && !new_encoder {
             return Ok(());
         }
-        if new_size {
-            self.open(frame.size)?;
+        if new_encoder {
+            self.open(frame.size, format)?;
         }
-        let (_, encoder) = self.encoder.as_mut().expect("opened above");
+        let Opened { encoder, .. } = self.encoder.as_mut().expect("opened above");
         encoder.update(Picture { frame: &frame, damage: &self.damage })?;
         self.stamps = Stamps { narrowed, converted: self.shared.clock.now(), ..frame.stamps };
         self.frame = frame.seq;
@@ -268,29 +302,37 @@ impl Video {
         self.code(why == Repeat::KeyFrame, why == Repeat::KeepAlive, before)
     }
 
-    fn open(&mut self, size: Size) -> Result<(), EncodeError> {
+    fn open(&mut self, size: Size, format: VideoFormat) -> Result<(), EncodeError> {
         self.rate.handle_size(size);
         let config = EncoderConfig {
             size,
-            chroma: Chroma::Yuv420,
+            chroma: format.chroma,
             bitrate: self.rate.target(),
             max_fps: self.config.max_fps,
             threads: self.config.encoder_threads,
         };
-        self.encoder = Some((size, farpane_codec::open(self.config.codec, &config)?));
+        // The one before goes first: two at a time are twice the memory.
+        self.encoder = None;
+        let encoder = (self.config.open_encoder)(format.codec, &config)?;
+        self.encoder = Some(Opened { size, format, encoder });
         Ok(())
     }
 
     fn code(&mut self, key: bool, keep_alive: bool, before: Again) -> Result<(), EncodeError> {
-        let Some((size, encoder)) = self.encoder.as_mut() else { return Ok(()) };
+        let (Some(Opened { size, format, encoder }), Some(selector)) =
+            (self.encoder.as_mut(), self.selector.as_mut())
+        else {
+            return Ok(());
+        };
         let target = self.rate.target();
-        let output = encoder.encode(&Request {
-            key_frame: key,
-            bitrate: target,
-            now: self.shared.clock.now(),
-        })?;
+        let began = self.shared.clock.now();
+        let output = encoder.encode(&Request { key_frame: key, bitrate: target, now: began })?;
         self.failures = 0;
         let now = self.shared.clock.now();
+        if before == Again::No && !keep_alive {
+            selector.handle_picture(now, now.since(began), now.since(self.coded));
+        }
+        self.coded = now;
         let unit = match output {
             Output::AccessUnit(unit) => unit,
             Output::Skipped => {
@@ -317,9 +359,12 @@ impl Video {
             key_frame: unit.key_frame,
             quantizer,
             size: *size,
+            format: *format,
+            reason: selector.reason(),
             target,
         };
         let meta = PacketMeta {
+            format: *format,
             rtp_time,
             frame: self.frame,
             key_frame: unit.key_frame,
@@ -364,7 +409,8 @@ impl Out {
         mut record: Record,
         shared: &Shared,
     ) -> bool {
-        let payloads = self.packetizer.packetize(unit.data, unit.units);
+        let payloads =
+            self.packetizer.packetize(meta.format.codec, unit.data, unit.units, unit.key_frame);
         let count = payloads.clone().count();
         let room = self.packets.capacity() - self.packets.len();
         if count > self.pool.available().min(room) {
@@ -373,8 +419,8 @@ impl Out {
         for (at, payload) in payloads.enumerate() {
             let Some(mut packet) = self.pool.acquire() else { return false };
             packet.fill(|space| payload.write(space));
-            packet.meta = PacketMeta { marker: payload.last, first_of_frame: at == 0, ..meta };
-            if payload.last && !meta.keep_alive {
+            packet.meta = PacketMeta { marker: payload.is_last(), first_of_frame: at == 0, ..meta };
+            if payload.is_last() && !meta.keep_alive {
                 record.stamps.packetized = shared.clock.now();
                 // Measurements only; when nobody takes them they may be lost.
                 let _ = self.records.push(record);

@@ -16,8 +16,10 @@ pub use meeting::{MeetingPoint, Place, Visitor};
 pub use share::{ShareError, share};
 
 pub use farpane_auth::{Code, RoutingId};
+pub use farpane_codec::formats;
 pub use farpane_desktop::{OpenError, Source};
 pub use farpane_engine::Report;
+pub use farpane_media::{Chroma, Codec, VideoFormat};
 pub use farpane_wire::v1::{EndReason, RefusalReason};
 
 use std::net::SocketAddr;
@@ -36,6 +38,8 @@ pub struct ShareConfig {
     pub accept: bool,
     /// Show, but take no input.
     pub view_only: bool,
+    /// What pictures may be coded in.
+    pub formats: Vec<VideoFormat>,
     /// What the viewer is told this machine is called.
     pub host_name: String,
 }
@@ -68,7 +72,7 @@ pub enum Event {
     Connected {
         from: SocketAddr,
         route: String,
-        codec: &'static str,
+        format: VideoFormat,
     },
     /// The path is gone; it may come back.
     Reconnecting,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use farpane_desktop::{OpenError, Source};
+use farpane_desktop::OpenError;
 use farpane_engine::{Config, Engine, Event as Engined, Signal};
 use farpane_media::{Bitrate, Clock};
 use farpane_transport::NegotiationError;
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Option<Outcome> {
     let negotiated = tokio::select! {
-        negotiated = negotiate(&mut line, &config.source) => negotiated,
+        negotiated = negotiate(&mut line, &config) => negotiated,
         () = stopped(&mut stop) => {
             Err(Failed::Ended(Outcome { reason: EndReason::EndStopped, detail: String::new() }))
         }
@@ -84,7 +84,7 @@ struct Negotiated {
 }
 
 /// Waits for the viewer's offer, opens desktop and transport, and answers.
-async fn negotiate(line: &mut Line, source: &Source) -> Result<Negotiated, Failed> {
+async fn negotiate(line: &mut Line, config: &ShareConfig) -> Result<Negotiated, Failed> {
     let mut early = Vec::new();
     let deadline = Instant::now() + OFFER_TIME;
     let offer = loop {
@@ -98,10 +98,11 @@ async fn negotiate(line: &mut Line, source: &Source) -> Result<Negotiated, Faile
         }
     };
     let clock = Clock::start();
-    let source = source.clone();
+    let source = config.source.clone();
+    let transport = WebRtcConfig { formats: config.formats.clone(), initial_estimate: START_RATE };
     // Opening a display talks to a server that may be slow; gathering candidates asks the kernel.
     let opened = tokio::task::spawn_blocking(move || {
-        let answered = WebRtc::answer(&offer, WebRtcConfig { initial_estimate: START_RATE }, clock);
+        let answered = WebRtc::answer(&offer, transport, clock);
         (answered, source.open(clock))
     });
     let (answered, desktop) = opened.await.map_err(Outcome::failed)?;
@@ -150,8 +151,8 @@ async fn live(
     let outcome = loop {
         tokio::select! {
             event = happened.recv() => match event {
-                Some(Engined::Connected { route }) => {
-                    let _ = events.send(Event::Connected { from, route, codec: "H264" });
+                Some(Engined::Connected { route, format }) => {
+                    let _ = events.send(Event::Connected { from, route, format });
                 }
                 Some(Engined::PathLost) => {
                     let _ = events.send(Event::Reconnecting);

@@ -7,14 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod packet;
+pub mod packetize;
 pub mod rate;
 pub mod rtp;
-
-/// From an access unit, which AV1 calls a temporal unit, to RTP payloads, one codec a file.
-pub mod packetize {
-    pub mod av1;
-    pub mod h264;
-}
 
 /// From RTP payloads back to access or temporal units, one codec a file.
 pub mod depacketize {

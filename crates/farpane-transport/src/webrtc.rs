@@ -17,7 +17,7 @@ use farpane_proto::PacketMeta;
 use str0m::bwe::BweKind;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
-use str0m::format::{CodecSpec, FormatParams};
+use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec, FormatParams};
 use str0m::media::{Frequency, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RtpWrite, SeqNo, Ssrc};
@@ -59,15 +59,21 @@ const RESEND_AGE: Duration = Duration::from_secs(10);
 const MAX_MESSAGE: u32 = 64 * 1024;
 const MAX_BUFFERED: usize = 256 * 1024;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct WebRtcConfig {
+    /// What this host can send.
+    pub formats: Vec<VideoFormat>,
     /// What the path is believed to carry before anything has been measured.
     pub initial_estimate: Bitrate,
 }
 
 impl Default for WebRtcConfig {
     fn default() -> Self {
-        WebRtcConfig { initial_estimate: Bitrate::mbps(8) }
+        let codecs = [Codec::H264, Codec::Av1].into_iter();
+        let formats = codecs.flat_map(|codec| {
+            [Chroma::Yuv420, Chroma::Yuv444].map(|chroma| VideoFormat::new(codec, chroma))
+        });
+        WebRtcConfig { formats: formats.collect(), initial_estimate: Bitrate::mbps(8) }
     }
 }
 
@@ -136,7 +142,7 @@ impl WebRtc {
         let addresses = sockets.open().map_err(NegotiationError::NoInterface)?;
         let waker = Waker::new().map_err(NegotiationError::NoInterface)?;
         let start = Instant::now();
-        let mut rtc = rtc_config(config).build(start);
+        let mut rtc = rtc_config(&config).build(start);
         add_candidates(&mut rtc, &addresses);
         let answer = accept(&mut rtc, &offer.sdp)?;
         let formats = formats(&rtc, mid);
@@ -580,7 +586,7 @@ impl Transport for WebRtc {
     }
 }
 
-fn rtc_config(config: WebRtcConfig) -> RtcConfig {
+fn rtc_config(config: &WebRtcConfig) -> RtcConfig {
     let mut rtc = Rtc::builder()
         .clear_codecs()
         .clear_extension_map()
@@ -594,21 +600,34 @@ fn rtc_config(config: WebRtcConfig) -> RtcConfig {
         .set_sctp_max_message_size(MAX_MESSAGE)
         .set_sctp_max_buffered_amount(MAX_BUFFERED)
         .set_rtp_mode(true);
-    // Constrained baseline first; some viewers list only baseline, of which it is a part.
-    rtc.codec_config().add_h264(108.into(), Some(109.into()), true, 0x42e01f);
-    rtc.codec_config().add_h264(127.into(), Some(121.into()), true, 0x42001f);
-    rtc.codec_config().add_h264(114.into(), Some(115.into()), true, 0xf4001f);
-    for (payload_type, resend, profile) in [(45, 46, 0), (47, 48, 1)] {
-        rtc.codec_config().add_config(
-            payload_type.into(),
-            Some(resend.into()),
-            str0m::format::Codec::Av1,
-            Frequency::NINETY_KHZ,
-            None,
-            FormatParams { profile: Some(profile), ..FormatParams::default() },
-        );
+    for format in &config.formats {
+        add_format(rtc.codec_config(), *format);
     }
     rtc
+}
+
+fn add_format(codecs: &mut CodecConfig, format: VideoFormat) {
+    let av1 = |profile| FormatParams { profile: Some(profile), ..FormatParams::default() };
+    let h264 = |id| FormatParams {
+        level_asymmetry_allowed: Some(true),
+        packetization_mode: Some(1),
+        profile_level_id: Some(id),
+        ..FormatParams::default()
+    };
+    // A payload type, that of its repair, and its parameters; str0m takes over the viewer's numbers.
+    let payloads: &[(u8, u8, FormatParams)] = match (format.codec, format.chroma) {
+        // Constrained baseline first; some viewers list only baseline, of which it is a part.
+        (Codec::H264, Chroma::Yuv420) => &[(108, 109, h264(0x42e01f)), (127, 121, h264(0x42001f))],
+        (Codec::H264, Chroma::Yuv444) => &[(114, 115, h264(0xf4001f))],
+        (Codec::Av1, Chroma::Yuv420) => &[(45, 46, av1(0))],
+        (Codec::Av1, Chroma::Yuv444) => &[(47, 48, av1(1))],
+        (Codec::Null, _) => &[],
+    };
+    let codec = if format.codec == Codec::Av1 { RtcCodec::Av1 } else { RtcCodec::H264 };
+    for (payload, resend, params) in payloads {
+        let (payload, resend) = ((*payload).into(), Some((*resend).into()));
+        codecs.add_config(payload, resend, codec, Frequency::NINETY_KHZ, None, *params);
+    }
 }
 
 fn add_candidates(rtc: &mut Rtc, addresses: &[SocketAddr]) {
@@ -647,11 +666,11 @@ fn formats(rtc: &Rtc, mid: Mid) -> Vec<(VideoFormat, Pt)> {
 /// By the profile: High 4:4:4 Predictive is profile 244 of H.264, High is profile 1 of AV1.
 fn format(spec: &CodecSpec) -> Option<VideoFormat> {
     let (codec, full) = match spec.codec {
-        str0m::format::Codec::H264 => {
+        RtcCodec::H264 => {
             let profile = spec.format.profile_level_id.map_or(0x42, |id| id >> 16);
             (Codec::H264, profile == 244)
         }
-        str0m::format::Codec::Av1 => (Codec::Av1, spec.format.profile == Some(1)),
+        RtcCodec::Av1 => (Codec::Av1, spec.format.profile == Some(1)),
         _ => return None,
     };
     Some(VideoFormat::new(codec, if full { Chroma::Yuv444 } else { Chroma::Yuv420 }))

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use farpane_media::{Bitrate, Clock};
 use farpane_proto::PacketMeta;
 use farpane_transport::{
-    Channel, Codec, Event, NegotiationError, PathState, Remote, SendError, Transport, WebRtc,
-    WebRtcConfig,
+    Channel, Event, NegotiationError, PathState, Remote, SendError, Transport, WebRtc, WebRtcConfig,
 };
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
@@ -233,11 +232,12 @@ fn expected(frames: u32, packets: u8) -> Vec<(u32, bool, u8)> {
 #[test]
 fn video_arrives_in_order_with_marker_and_extensions() {
     let mut session = Session::connected();
-    let codec = session.events.iter().find_map(|event| match event {
-        Event::Connected { codec, route } => Some((*codec, route.to_string())),
+    let connected = session.events.iter().find_map(|event| match event {
+        Event::Connected { formats, route } => Some((formats.clone(), route.to_string())),
         _ => None,
     });
-    assert_eq!(codec, Some((Codec::H264, "direct, UDP, IPv4".to_owned())));
+    let formats = vec![VideoFormat::default()];
+    assert_eq!(connected, Some((formats, "direct, UDP, IPv4".to_owned())));
     (0..10).for_each(|frame| session.send_frame(frame, 30));
     session.until("300 packets", |s| s.arrived().len() == 300);
     assert_eq!(session.arrived(), expected(10, 30));

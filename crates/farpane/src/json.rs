@@ -97,10 +97,15 @@ impl Show for Json {
                     json!({ "from": from.to_string(), "reason": refusal(*reason) }),
                 );
             }
-            Event::Connected { from, route, codec } => {
+            Event::Connected { from, route, format } => {
                 self.line(
                     "connected",
-                    json!({ "route": route, "codec": codec, "from": from.to_string() }),
+                    json!({
+                        "route": route,
+                        "codec": format.codec.encoding_name(),
+                        "chroma": format.chroma.to_string(),
+                        "from": from.to_string(),
+                    }),
                 );
             }
             Event::Reconnecting => self.line("reconnecting", json!({})),

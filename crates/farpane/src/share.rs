@@ -100,6 +100,7 @@ async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure
     let place = Whereabouts::of(server.local_addr());
     let meeting = Meeting(server.broker());
     let config = ShareConfig {
+        formats: options.formats(),
         source: options.display.unwrap_or(Source::X11(None)),
         accept: options.accept,
         view_only: options.view_only,

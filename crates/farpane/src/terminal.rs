@@ -87,9 +87,9 @@ impl Show for Terminal {
                     self.say(&words);
                 }
             }
-            Event::Connected { from, route, .. } => {
+            Event::Connected { from, route, format } => {
                 self.viewer = format!("{} ({route})", from.ip());
-                self.say(&format!("Connected: {}.", self.viewer));
+                self.say(&format!("Connected: {}, {format}.", self.viewer));
             }
             Event::Reconnecting => {
                 self.say("The network path is gone; waiting for it to come back.")
@@ -134,7 +134,9 @@ fn refused(from: SocketAddr, reason: RefusalReason) -> Option<String> {
         RefusalReason::RefusalUsed => format!("{ip} tried a code that had been used."),
         RefusalReason::RefusalExpired => format!("{ip} tried a code that had expired."),
         RefusalReason::RefusalNoAnswer => format!("{ip} waited for an answer in vain."),
-        RefusalReason::RefusalNoCodec => format!("{ip} has a browser that cannot show H.264."),
+        RefusalReason::RefusalNoCodec => {
+            format!("{ip} has a browser that cannot show what this command may send.")
+        }
         // Declined by the person, who knows; the rest is noise of strangers.
         _ => return None,
     })
