@@ -43,7 +43,8 @@ fn extension_round_trip<E: Extension>(data: &[u8]) {
 
 /// What is packetized comes out again, in payloads no longer than allowed, of which the last has the marker.
 ///
-/// The input is a payload length, 16 to what depacketizers take, then NAL units, each after its length; bit 15 of that ends an access unit.
+/// The input is a payload length, up to what depacketizers take, then NAL units, each after its length; bit 15 of that
+/// ends an access unit.
 pub fn h264_packetize(data: &[u8]) {
     let Some((max_payload, rest)) = split_u16(data) else { return };
     let packetizer = packetize::h264::Packetizer::new(usize::from(max_payload).clamp(16, 9_000));
@@ -83,7 +84,8 @@ pub fn h264_packetize(data: &[u8]) {
 
 /// What is packetized comes out again, in payloads no longer than allowed, of which the last has the marker.
 ///
-/// The input is a payload length, 16 to what depacketizers take, then OBUs, each after its length; bit 15 of that ends a temporal unit.
+/// The input is a payload length, up to what depacketizers take, then OBUs, each after its length; bit 15 of that ends
+/// a temporal unit.
 pub fn av1_packetize(data: &[u8]) {
     let Some((max_payload, rest)) = split_u16(data) else { return };
     let packetizer = packetize::av1::Packetizer::new(usize::from(max_payload).clamp(16, 9_000));

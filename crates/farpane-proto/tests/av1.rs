@@ -327,7 +327,7 @@ fn obus_share_a_payload() {
     let metadata = obu(METADATA, &[7]);
     // Z = 0, Y = 0, W, N; lengths but for the last, and OBUs without size fields.
     let one = vec![0x10, 0x30, KEY, 5];
-    assert_eq!(packetize(&[frame.clone()], false, 100), [(one, true)]);
+    assert_eq!(packetize(std::slice::from_ref(&frame), false, 100), [(one, true)]);
     let two = vec![0x28, 4, 0x08, 1, 2, 3, 0x30, KEY, 5];
     let unit = [sequence_header.clone(), frame.clone()];
     assert_eq!(packetize(&unit, true, 100), [(two, true)]);

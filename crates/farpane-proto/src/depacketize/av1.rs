@@ -92,8 +92,8 @@ impl Default for Depacketizer {
 }
 
 impl Depacketizer {
-    /// A packet is given up when one `window` numbers later has come; a unit has at most `max_unit` bytes with its size
-    /// fields.
+    /// A packet is given up when one `window` numbers later has come; a unit has at most `max_unit` bytes with its
+    /// size fields.
     ///
     /// # Panics
     /// When `window` is not a power of two up to 4096.

@@ -186,8 +186,8 @@ impl<A: Assembler> Reassembly<A> {
             if !self.unit.open {
                 self.unit = Unit { open: true, time: slot.time, loss: None };
                 self.assembler.clear();
-                // Unless it is a start for sure, or only the end of the unit before is gone, its start may be gone too. If
-                // that is not so, the unit refers to what was lost, and nobody misses it.
+                // Unless it is a start for sure, or only the end of the unit before is gone, its start may be gone too.
+                // If that is not so, the unit refers to what was lost, and nobody misses it.
                 let missing = std::mem::take(&mut self.missing);
                 let is_start = !slot.malformed && A::is_start(&slot.payload);
                 if missing > 0 && !is_start && !(missing == 1 && self.continued) {

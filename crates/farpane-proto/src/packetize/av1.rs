@@ -34,8 +34,8 @@ impl Packetizer {
     }
 
     /// The payloads of the temporal unit whose OBUs, with or without size fields, are the given ranges of `data`.
-    /// `key_frame` says that its first frame is a shown key frame: with a sequence header before that, the unit starts a
-    /// coded video sequence (AV1, section 7.5) and its first payload says so.
+    /// `key_frame` says that its first frame is a shown key frame: with a sequence header before that, the unit starts
+    /// a coded video sequence (AV1, section 7.5) and its first payload says so.
     ///
     /// Left out are temporal delimiters, for which RTP's timestamp stands, padding, tile lists, which the format does
     /// not support, and what is no OBU.
