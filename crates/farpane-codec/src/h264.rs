@@ -2,6 +2,9 @@
 //!
 //! Ours spends nothing on what stands still or moved as a whole; OpenH264 takes a film in half the bits. One hands the
 //! picture over to the other by a key frame, when most of it has been in motion for a while and when it has come to rest.
+//!
+//! Screens are constrained baseline, or High 4:4:4 Predictive where colour is sampled as densely as luma. Films stay
+//! constrained baseline: a decoder for the other profile takes that as well, from the key frame on.
 
 use std::time::Duration;
 
@@ -26,8 +29,9 @@ const REST: Duration = Duration::from_millis(400);
 pub(crate) struct Format {
     /// What is shown.
     pub(crate) size: Size,
-    /// What the stream says: even, as chroma has no half samples, and no smaller than a macroblock.
+    /// What the stream says: even, as 4:2:0 has no half samples, and no smaller than a macroblock.
     pub(crate) coded: Size,
+    pub(crate) chroma: Chroma,
     /// In macroblocks.
     pub(crate) width: usize,
     pub(crate) height: usize,
@@ -43,9 +47,6 @@ pub(crate) const BLOCK: u32 = 16;
 impl Format {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Format, EncodeError> {
         let EncoderConfig { size, chroma, .. } = *config;
-        if chroma != Chroma::Yuv420 {
-            return Err(EncodeError::UnsupportedChroma { codec: Codec::H264, chroma });
-        }
         let (long, short) = (size.width.max(size.height), size.width.min(size.height));
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::H264, size, limit: LIMIT });
@@ -57,6 +58,7 @@ impl Format {
         Ok(Format {
             size,
             coded,
+            chroma,
             width: width as usize,
             height: height as usize,
             level: level(u64::from(width), u64::from(height), u64::from(max_fps)),
@@ -106,7 +108,11 @@ impl H264 {
                 }
                 film.as_mut().expect("made above").adopt(self.screen.planes());
             }
-            (true, false, Some(film)) => self.screen.adopt(film.planes()),
+            // Other planes have been kept up, as colour does not come back.
+            (true, false, Some(film)) if self.format.chroma == film.planes().chroma => {
+                self.screen.adopt(film.planes());
+            }
+            (true, false, Some(_)) => {}
             _ => return Ok(false),
         }
         Ok(true)
@@ -123,9 +129,12 @@ impl Encoder for H264 {
         if got != expected {
             return Err(EncodeError::SizeChanged { expected, got });
         }
-        match &mut self.film {
-            Some(film) if self.motion.film => film.update(picture),
-            _ => self.screen.update(picture),
+        let film = self.film.as_mut().filter(|_| self.motion.film);
+        if film.is_none() || self.format.chroma != Chroma::Yuv420 {
+            self.screen.update(picture);
+        }
+        if let Some(film) = film {
+            film.update(picture);
         }
         Ok(())
     }

@@ -8,6 +8,8 @@
 
 mod av1;
 pub mod decode;
+#[cfg(test)]
+mod ffmpeg;
 mod h264;
 mod null;
 mod openh264;

@@ -43,6 +43,16 @@ pub enum Chroma {
     Yuv444,
 }
 
+impl Chroma {
+    /// Luma samples for each chroma sample, in each direction: 2 or 1.
+    pub const fn factor(self) -> u32 {
+        match self {
+            Chroma::Yuv420 => 2,
+            Chroma::Yuv444 => 1,
+        }
+    }
+}
+
 impl fmt::Display for Chroma {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

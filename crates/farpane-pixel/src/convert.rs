@@ -14,14 +14,6 @@ const MATRIX: YuvStandardMatrix = YuvStandardMatrix::Bt709;
 /// The largest block that a codec predicts whole at the picture's edge; planes are padded to multiples of it.
 const BLOCK: u32 = 16;
 
-/// Luma samples for each chroma sample, in each direction.
-const fn factor(chroma: Chroma) -> u32 {
-    match chroma {
-        Chroma::Yuv420 => 2,
-        Chroma::Yuv444 => 1,
-    }
-}
-
 /// Samples of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plane {
@@ -95,7 +87,7 @@ pub struct Planes {
 impl Planes {
     /// Planes for pictures of `size`; the samples mean nothing until the first [`update`] with the whole picture.
     pub fn new(size: Size, chroma: Chroma) -> Planes {
-        let factor = factor(chroma);
+        let factor = chroma.factor();
         let padded =
             Size::new(size.width.next_multiple_of(BLOCK), size.height.next_multiple_of(BLOCK));
         let colour = Plane::new(
@@ -114,7 +106,7 @@ impl Planes {
 
     /// Converts `rect`, which starts on an even pixel, from rows of BGRX that are `stride` bytes apart.
     fn convert(&mut self, bgrx: &[u8], stride: usize, rect: &Rect) {
-        let factor = factor(self.chroma);
+        let factor = self.chroma.factor();
         let colour = colour_rect(rect, factor);
         let mut image = YuvPlanarImageMut {
             y_stride: self.y.stride as u32,
@@ -172,9 +164,32 @@ pub fn update(planes: &mut Planes, frame: &FrameBody, region: &Region) {
             planes.tail = tail;
         }
         planes.y.pad(&rect);
-        let colour = colour_rect(&rect, factor(planes.chroma));
+        let colour = colour_rect(&rect, planes.chroma.factor());
         planes.u.pad(&colour);
         planes.v.pad(&colour);
+    }
+}
+
+/// Makes `to`, 4:2:0, the picture in `from`, 4:4:4: luma as it is and the mean of every four samples of chroma, which is
+/// within two codes of what [`update`] makes of the frame. Does not allocate.
+///
+/// # Panics
+/// If they differ in size or are sampled otherwise.
+pub fn subsample(from: &Planes, to: &mut Planes) {
+    assert_eq!(from.size, to.size, "planes are of one picture");
+    assert_eq!((from.chroma, to.chroma), (Chroma::Yuv444, Chroma::Yuv420));
+    to.y.data.copy_from_slice(&from.y.data);
+    for (from, to) in [(&from.u, &mut to.u), (&from.v, &mut to.v)] {
+        for (y, row) in to.data.chunks_exact_mut(to.stride).take(to.padded_height).enumerate() {
+            let pair = &from.data[2 * y * from.stride..][..2 * from.stride];
+            let (above, below) = pair.split_at(from.stride);
+            let squares = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            for (sample, (above, below)) in row.iter_mut().zip(squares) {
+                let sum: u16 = above.iter().chain(below).map(|sample| u16::from(*sample)).sum();
+                *sample = ((sum + 2) >> 2) as u8;
+            }
+        }
+        to.pad(&Rect::of(to.size));
     }
 }
 

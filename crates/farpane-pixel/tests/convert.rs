@@ -108,6 +108,20 @@ proptest! {
 }
 
 #[test]
+fn colour_shared_afterwards_is_that_of_the_frame() {
+    for size in [Size::new(64, 32), Size::new(33, 47), Size::new(1, 1)] {
+        let frame = noise(size, 11);
+        let expected = converted(&frame, Chroma::Yuv420);
+        let mut planes = Planes::new(size, Chroma::Yuv420);
+        convert::subsample(&converted(&frame, Chroma::Yuv444), &mut planes);
+        assert_eq!(planes.y, expected.y);
+        for (got, expected) in samples(&planes).into_iter().zip(samples(&expected)) {
+            assert!(got.iter().zip(expected).all(|(got, expected)| got.abs_diff(*expected) <= 2));
+        }
+    }
+}
+
+#[test]
 fn padding_repeats_the_edge() {
     let frame = noise(Size::new(21, 19), 5);
     for chroma in CHROMAS {

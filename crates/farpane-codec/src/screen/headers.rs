@@ -1,6 +1,7 @@
 //! Parameter sets and slice headers (ITU-T H.264, clauses 7.3.2.1, 7.3.2.2, 7.3.3 and annex E).
 
 use farpane_media::Size;
+use farpane_pixel::convert::Chroma;
 
 use super::bits::Bits;
 
@@ -8,14 +9,26 @@ use super::bits::Bits;
 const INITIAL_QUANTIZER: i32 = 26;
 const FRAME_NUMBER_BITS: u32 = 16;
 
-/// Writes a sequence parameter set: constrained baseline, BT.709 limited range, one reference, no reordering.
+/// Writes a sequence parameter set: constrained baseline or, for 4:4:4, High 4:4:4 Predictive; BT.709 limited range, one
+/// reference, no reordering.
 ///
 /// `level` is ten times the level; `size` is even.
-pub(super) fn sequence(bits: &mut Bits, size: Size, level: u8) {
-    bits.put(66, 8); // profile_idc
-    bits.put(0b1110_0000, 8); // constraint_set0_flag to constraint_set2_flag
+pub(super) fn sequence(bits: &mut Bits, size: Size, chroma: Chroma, level: u8) {
+    let (profile, constraints) = match chroma {
+        Chroma::Yuv420 => (66, 0b1110_0000), // constraint_set0_flag to constraint_set2_flag
+        Chroma::Yuv444 => (244, 0),
+    };
+    bits.put(profile, 8);
+    bits.put(constraints, 8);
     bits.put(u32::from(level), 8);
     bits.ue(0); // seq_parameter_set_id
+    if chroma == Chroma::Yuv444 {
+        bits.ue(3); // chroma_format_idc
+        bits.put(0, 1); // separate_colour_plane_flag
+        bits.ue(0); // bit_depth_luma_minus8
+        bits.ue(0); // bit_depth_chroma_minus8
+        bits.put(0b00, 2); // qpprime_y_zero_transform_bypass_flag, seq_scaling_matrix_present_flag
+    }
     bits.ue(FRAME_NUMBER_BITS - 4);
     bits.ue(2); // pic_order_cnt_type: as coded
     bits.ue(1); // max_num_ref_frames
@@ -24,7 +37,7 @@ pub(super) fn sequence(bits: &mut Bits, size: Size, level: u8) {
     bits.ue(blocks(size.width) - 1);
     bits.ue(blocks(size.height) - 1);
     bits.put(0b11, 2); // frame_mbs_only_flag, direct_8x8_inference_flag
-    let cut = |length: u32| (blocks(length) * 16 - length) / 2;
+    let cut = |length: u32| (blocks(length) * 16 - length) / chroma.factor();
     bits.put(u32::from(cut(size.width) + cut(size.height) > 0), 1); // frame_cropping_flag
     if cut(size.width) + cut(size.height) > 0 {
         [0, cut(size.width), 0, cut(size.height)].into_iter().for_each(|cut| bits.ue(cut));
@@ -47,8 +60,16 @@ pub(super) fn sequence(bits: &mut Bits, size: Size, level: u8) {
     bits.end();
 }
 
+/// chroma_qp_index_offset.
+pub(super) fn chroma_offset(chroma: Chroma) -> i8 {
+    match chroma {
+        Chroma::Yuv420 => 0,
+        Chroma::Yuv444 => 0,
+    }
+}
+
 /// Writes a picture parameter set.
-pub(super) fn picture(bits: &mut Bits) {
+pub(super) fn picture(bits: &mut Bits, chroma: Chroma) {
     bits.ue(0); // pic_parameter_set_id
     bits.ue(0); // seq_parameter_set_id
     bits.put(0b00, 2); // entropy_coding_mode_flag, bottom_field_pic_order_in_frame_present_flag
@@ -58,7 +79,7 @@ pub(super) fn picture(bits: &mut Bits) {
     bits.put(0, 3); // weighted_pred_flag, weighted_bipred_idc
     bits.se(0); // pic_init_qp_minus26
     bits.se(0); // pic_init_qs_minus26
-    bits.se(0); // chroma_qp_index_offset
+    bits.se(i32::from(chroma_offset(chroma)));
     bits.put(0b100, 3); // deblocking_filter_control_present_flag, constrained_intra_pred_flag, redundant_pic_cnt_present_flag
     bits.end();
 }

@@ -1,6 +1,6 @@
 //! Intra prediction (ITU-T H.264, clause 8.3).
 
-use super::motion::square_difference;
+use super::samples::{Luma, square_difference};
 
 /// Samples around and inside a square that is being coded: a row above it, a column left of it, and a few more to its top
 /// right.
@@ -65,22 +65,7 @@ impl Canvas {
         column
     }
 
-    /// The mode of a square of 16, of those that its neighbours allow, that comes nearest to `source`, and by how much it
-    /// differs: vertical 0, horizontal 1, DC 2 (table 8-4). Plane prediction is for skies, not for desktops.
-    pub(super) fn best16(&self, source: &[[u8; 16]; 16]) -> (u8, u32) {
-        let mut best = (2, square_difference(source, &self.predict16(2)));
-        for (mode, allowed) in [(0, self.above), (1, self.left)] {
-            if allowed {
-                let sum = square_difference(source, &self.predict16(mode));
-                if sum < best.1 {
-                    best = (mode, sum);
-                }
-            }
-        }
-        best
-    }
-
-    /// Its prediction.
+    /// The prediction of a square of 16: vertical 0, horizontal 1, DC 2 (table 8-4).
     #[inline(always)]
     pub(super) fn predict16(&self, mode: u8) -> [[u8; 16]; 16] {
         match mode {
@@ -154,6 +139,30 @@ impl Canvas {
             has_above,
         }
     }
+}
+
+/// The mode of squares of 16, of those that their neighbours allow, that comes nearest to `source`, and by how much they
+/// differ. Plane prediction is for skies, not for desktops.
+pub(super) fn best16<const N: usize>(canvases: &[Canvas; N], source: &[Luma; N]) -> (u8, u32) {
+    let mut best = (2, difference16(canvases, source, 2));
+    for (mode, allowed) in [(0, canvases[0].above), (1, canvases[0].left)] {
+        if allowed {
+            let sum = difference16(canvases, source, mode);
+            if sum < best.1 {
+                best = (mode, sum);
+            }
+        }
+    }
+    best
+}
+
+#[inline(always)]
+fn difference16<const N: usize>(canvases: &[Canvas; N], source: &[Luma; N], mode: u8) -> u32 {
+    let mut sum = 0;
+    for (canvas, source) in canvases.iter().zip(source) {
+        sum += square_difference(source, &canvas.predict16(mode));
+    }
+    sum
 }
 
 fn sum(samples: &[u8]) -> u32 {

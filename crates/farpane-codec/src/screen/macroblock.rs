@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::cavlc::{Context, residual};
-use super::motion::{Chroma, Luma, difference, square_difference};
+use super::samples::{Chroma, Luma, difference, square_difference};
 use super::transform::{self, Block, Quantizer, ZIGZAG, chroma_quantizer};
 
 /// Where the 4x4 blocks of a macroblock are, in coding order (clause 6.4.3), in samples.
@@ -31,52 +31,54 @@ pub(super) struct Quantization {
     pub(super) quantizer: u8,
     /// What a bit costs in differences of samples.
     pub(super) lambda: u32,
-    pub(super) inter: Quantizer,
-    pub(super) intra: Quantizer,
-    inter_chroma: Quantizer,
-    intra_chroma: Quantizer,
+    /// Of luma, and of U and V.
+    inter: [Quantizer; 2],
+    intra: [Quantizer; 2],
 }
 
 impl Quantization {
-    pub(super) fn new(quantizer: u8) -> Quantization {
-        let chroma = chroma_quantizer(quantizer);
+    /// `chroma_offset` is the stream's chroma_qp_index_offset.
+    pub(super) fn new(quantizer: u8, chroma_offset: i8) -> Quantization {
+        let quantizers = [quantizer, chroma_quantizer(quantizer, chroma_offset)];
         Quantization {
             quantizer,
             lambda: ((f64::from(quantizer) - 12.0) / 6.0).exp2().round().max(1.0) as u32,
-            inter: Quantizer::new(quantizer, false),
-            intra: Quantizer::new(quantizer, true),
-            inter_chroma: Quantizer::new(chroma, false),
-            intra_chroma: Quantizer::new(chroma, true),
+            inter: quantizers.map(|quantizer| Quantizer::new(quantizer, false)),
+            intra: quantizers.map(|quantizer| Quantizer::new(quantizer, true)),
         }
     }
 
-    fn chroma(&self, intra: bool) -> &Quantizer {
-        if intra { &self.intra_chroma } else { &self.inter_chroma }
+    /// The quantizer of one of Y, U and V.
+    #[inline(always)]
+    pub(super) fn of(&self, plane: usize, intra: bool) -> &Quantizer {
+        let quantizers = if intra { &self.intra } else { &self.inter };
+        &quantizers[usize::from(plane > 0)]
     }
 }
 
 /// The quantized residual of a macroblock, each block in scan order, and which parts of it there are.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Levels {
-    pub(super) luma: [Block; 16],
+#[derive(Clone, Debug)]
+pub(super) struct Levels<const N: usize> {
+    luma: [[Block; 16]; N],
     /// Of a macroblock that is predicted as one square of 16; its other coefficients are in `luma`, from the second.
-    pub(super) luma_dc: Block,
+    luma_dc: [Block; N],
     chroma_dc: [[i16; 4]; 2],
     chroma: [[Block; 4]; 2],
-    /// coded_block_pattern: a bit for each 8x8 of luma, 16 for chroma DC alone, 32 for all of chroma.
+    /// coded_block_pattern: a bit for each 8x8 of what is coded as luma, 16 for chroma DC alone, 32 for all of chroma.
     pub(super) pattern: u8,
 }
 
-/// How many coefficients the 4x4 blocks at an edge of a macroblock have, U and V after luma.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) luma: [u8; 4],
-    pub(super) chroma: [[u8; 2]; 2],
+/// How many coefficients the 4x4 blocks at an edge of a macroblock have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counts<const N: usize> {
+    luma: [[u8; 4]; N],
+    chroma: [[u8; 2]; 2],
 }
 
-impl Counts {
+impl<const N: usize> Counts<N> {
+    pub(super) const NONE: Counts<N> = Counts { luma: [[0; 4]; N], chroma: [[0; 2]; 2] };
     /// Of a macroblock that is not compressed.
-    pub(super) const FULL: Counts = Counts { luma: [16; 4], chroma: [[16; 2]; 2] };
+    pub(super) const FULL: Counts<N> = Counts { luma: [[16; 4]; N], chroma: [[16; 2]; 2] };
 }
 
 /// `source - prediction` of the 4x4 block at (`x`, `y`).
@@ -126,29 +128,41 @@ fn scan(block: &Block) -> Block {
     levels
 }
 
-impl Levels {
-    /// Codes the difference of `source` to an inter prediction and makes that what the viewer will see.
+impl<const N: usize> Levels<N> {
+    pub(super) fn new() -> Levels<N> {
+        Levels {
+            luma: [[[0; 16]; 16]; N],
+            luma_dc: [[0; 16]; N],
+            chroma_dc: [[0; 4]; 2],
+            chroma: [[[0; 16]; 4]; 2],
+            pattern: 0,
+        }
+    }
+
+    /// Codes the differences of `source` to an inter prediction and makes those what the viewer will see.
     pub(super) fn inter_luma(
         &mut self,
-        source: &Luma,
-        seen: &mut Luma,
+        source: &[Luma; N],
+        seen: &mut [Luma; N],
         quantization: &Quantization,
     ) {
-        for (at, &(x, y)) in BLOCKS.iter().enumerate() {
-            let mut block = subtract(source, seen, x, y);
-            if quantization.inter.is_nothing(sum(&block)) {
-                self.luma[at] = [0; 16];
-                continue;
-            }
-            transform::forward(&mut block);
-            if quantization.inter.quantize(&mut block) {
-                self.luma[at] = scan(&block);
-                self.pattern |= 1 << (at / 4);
-                quantization.inter.scale(&mut block);
-                transform::inverse(&mut block);
-                add(seen, &block, x, y);
-            } else {
-                self.luma[at] = [0; 16];
+        for (plane, (source, seen)) in source.iter().zip(seen).enumerate() {
+            let quantizer = quantization.of(plane, false);
+            for (at, &(x, y)) in BLOCKS.iter().enumerate() {
+                let mut block = subtract(source, seen, x, y);
+                if quantizer.is_nothing(sum(&block)) {
+                    self.luma[plane][at] = [0; 16];
+                    continue;
+                }
+                transform::forward(&mut block);
+                let any = quantizer.quantize(&mut block);
+                self.luma[plane][at] = scan(&block);
+                if any {
+                    self.pattern |= 1 << (at / 4);
+                    quantizer.scale(&mut block);
+                    transform::inverse(&mut block);
+                    add(seen, &block, x, y);
+                }
             }
         }
     }
@@ -156,13 +170,29 @@ impl Levels {
     /// The same for a prediction of all 16x16 samples from their neighbours, which codes DC values apart.
     pub(super) fn intra_luma(
         &mut self,
-        source: &Luma,
-        seen: &mut Luma,
+        source: &[Luma; N],
+        seen: &mut [Luma; N],
         quantization: &Quantization,
     ) {
-        let quantizer = &quantization.intra;
+        for (plane, (source, seen)) in source.iter().zip(seen).enumerate() {
+            self.intra_plane(plane, source, seen, quantization.of(plane, true));
+        }
+    }
+
+    fn intra_plane(
+        &mut self,
+        plane: usize,
+        source: &Luma,
+        seen: &mut Luma,
+        quantizer: &Quantizer,
+    ) {
+        let (luma, luma_dc) = (&mut self.luma[plane], &mut self.luma_dc[plane]);
         if quantizer.is_nothing(square_difference(source, seen)) {
-            self.luma_dc = [0; 16];
+            *luma_dc = [0; 16];
+            if N > 1 {
+                // Another plane may have some, and then all are in the stream.
+                *luma = [[0; 16]; 16];
+            }
             return;
         }
         let mut blocks = [[0; 16]; 16];
@@ -174,13 +204,13 @@ impl Levels {
             transform::forward(block);
             dc[y + x / 4] = i32::from(std::mem::take(&mut block[0]));
             any |= quantizer.quantize(block);
-            self.luma[at] = scan(block);
+            luma[at] = scan(block);
         }
         self.pattern |= if any { 15 } else { 0 };
         transform::hadamard(&mut dc);
         dc.iter_mut().for_each(|value| *value = (*value + 1) >> 1);
         let any_dc = quantizer.quantize_dc(&mut dc);
-        self.luma_dc = ZIGZAG.map(|at| dc[at] as i16);
+        *luma_dc = ZIGZAG.map(|at| dc[at] as i16);
         if !any && !any_dc {
             return;
         }
@@ -194,16 +224,18 @@ impl Levels {
         }
     }
 
-    /// Codes one 4x4 block that was predicted as `prediction`; returns how the viewer will see it.
+    /// Codes one 4x4 block of a plane that was predicted as `prediction`; returns how the viewer will see it.
     pub(super) fn intra_block(
         &mut self,
+        plane: usize,
         at: usize,
         source: &[u8; 16],
         prediction: &[u8; 16],
-        quantizer: &Quantizer,
+        quantization: &Quantization,
     ) -> [u8; 16] {
+        let quantizer = quantization.of(plane, true);
         if quantizer.is_nothing(difference(source, prediction)) {
-            self.luma[at] = [0; 16];
+            self.luma[plane][at] = [0; 16];
             return *prediction;
         }
         let mut block = [0; 16];
@@ -212,10 +244,10 @@ impl Levels {
         }
         transform::forward(&mut block);
         if !quantizer.quantize(&mut block) {
-            self.luma[at] = [0; 16];
+            self.luma[plane][at] = [0; 16];
             return *prediction;
         }
-        self.luma[at] = scan(&block);
+        self.luma[plane][at] = scan(&block);
         self.pattern |= 1 << (at / 4);
         quantizer.scale(&mut block);
         transform::inverse(&mut block);
@@ -226,7 +258,7 @@ impl Levels {
         seen
     }
 
-    /// Codes U and V.
+    /// Codes U and V of half the density.
     pub(super) fn chroma(
         &mut self,
         source: &[Chroma; 2],
@@ -234,7 +266,7 @@ impl Levels {
         quantization: &Quantization,
         intra: bool,
     ) {
-        let quantizer = quantization.chroma(intra);
+        let quantizer = quantization.of(1, intra);
         let (mut any, mut any_dc) = (false, false);
         for plane in 0..2 {
             // DC values add up.
@@ -283,25 +315,31 @@ impl Levels {
         &self,
         bits: &mut Bits,
         square: bool,
-        left: Option<&Counts>,
-        above: Option<&Counts>,
-    ) -> [Counts; 2] {
-        let mut luma = [[0_u8; 4]; 4];
-        let context = |counts: &[[u8; 4]; 4], x: usize, y: usize| {
-            let left =
-                if x > 0 { Some(counts[y][x - 1]) } else { left.map(|counts| counts.luma[y]) };
-            let above =
-                if y > 0 { Some(counts[y - 1][x]) } else { above.map(|counts| counts.luma[x]) };
-            mean(left, above)
-        };
-        if square {
-            residual(bits, &self.luma_dc, context(&luma, 0, 0));
-        }
-        for (at, &(x, y)) in BLOCKS.iter().enumerate() {
-            if self.pattern >> (at / 4) & 1 == 1 {
-                let (x, y) = (x / 4, y / 4);
-                luma[y][x] =
-                    residual(bits, &self.luma[at][usize::from(square)..], context(&luma, x, y));
+        left: Option<&Counts<N>>,
+        above: Option<&Counts<N>>,
+    ) -> [Counts<N>; 2] {
+        let mut luma = [[[0_u8; 4]; 4]; N];
+        for (plane, counts) in luma.iter_mut().enumerate() {
+            let context = |counts: &[[u8; 4]; 4], x: usize, y: usize| {
+                let left = match x {
+                    0 => left.map(|counts| counts.luma[plane][y]),
+                    _ => Some(counts[y][x - 1]),
+                };
+                let above = match y {
+                    0 => above.map(|counts| counts.luma[plane][x]),
+                    _ => Some(counts[y - 1][x]),
+                };
+                mean(left, above)
+            };
+            if square {
+                residual(bits, &self.luma_dc[plane], context(counts, 0, 0));
+            }
+            for (at, &(x, y)) in BLOCKS.iter().enumerate() {
+                if self.pattern >> (at / 4) & 1 == 1 {
+                    let (x, y) = (x / 4, y / 4);
+                    let levels = &self.luma[plane][at][usize::from(square)..];
+                    counts[y][x] = residual(bits, levels, context(counts, x, y));
+                }
             }
         }
         let mut chroma = [[[0_u8; 2]; 2]; 2];
@@ -327,10 +365,10 @@ impl Levels {
             }
         }
         let right = Counts {
-            luma: luma.map(|row| row[3]),
+            luma: luma.map(|plane| plane.map(|row| row[3])),
             chroma: chroma.map(|plane| plane.map(|row| row[1])),
         };
-        let bottom = Counts { luma: luma[3], chroma: chroma.map(|plane| plane[1]) };
+        let bottom = Counts { luma: luma.map(|plane| plane[3]), chroma: chroma.map(|plane| plane[1]) };
         [right, bottom]
     }
 }

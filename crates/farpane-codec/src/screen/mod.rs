@@ -14,6 +14,7 @@ mod intra;
 mod macroblock;
 mod motion;
 pub(crate) mod moves;
+mod samples;
 mod slice;
 mod transform;
 
@@ -76,12 +77,12 @@ impl Screen {
         let (size, blocks) = (format.size, format.width * format.height);
         Screen {
             format,
-            planes: [0, 1].map(|_| Planes::new(size, Chroma::Yuv420)),
+            planes: [0, 1].map(|_| Planes::new(size, format.chroma)),
             source: 0,
             coded: Region::from(Rect::of(size)),
             pending: Region::new(),
             seen: false,
-            references: [0, 1].map(|_| Reference::new(format.width, format.height)),
+            references: [0, 1].map(|_| Reference::new(format.width, format.height, format.chroma)),
             shown: 0,
             stale: vec![true; blocks],
             quantizers: [0, 1].map(|_| vec![0; blocks]),
@@ -165,7 +166,7 @@ impl Screen {
         let (reference, out) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
         let [first, second] = &mut self.quantizers;
         let (before, after) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
-        let quantization = Quantization::new(header.quantizer);
+        let quantization = Quantization::new(header.quantizer, headers::chroma_offset(self.format.chroma));
         let shared = Shared {
             source: &self.planes[self.source],
             reference: header.key_frame.is_none().then_some(reference),
@@ -180,41 +181,36 @@ impl Screen {
         // The dense half of a page takes longer than the empty one, so threads take turns down the picture.
         let mut shares: Vec<Vec<Part<'_>>> = Vec::new();
         shares.resize_with(threads.min(rows.len()), Vec::new);
-        let [y, u, v] = &mut out.planes;
-        let mut rest = ([&mut y[..], u, v], &mut self.stale[..], &mut after[..]);
+        let areas = motion::areas(self.format.chroma);
+        let mut planes = out.planes.each_mut().map(Vec::as_mut_slice);
+        let (mut stale, mut quantizers) = (&mut self.stale[..], &mut after[..]);
         for ((at, rows), bits) in rows.iter().enumerate().zip(&mut self.slices) {
-            let blocks = rows.len() * self.format.width;
-            let (planes, stale, quantizers) = rest;
-            let [y, u, v] = planes;
-            let (y, y_rest) = y.split_at_mut(blocks * 256);
-            let (u, u_rest) = u.split_at_mut(blocks * 64);
-            let (v, v_rest) = v.split_at_mut(blocks * 64);
-            let (stale, stale_rest) = stale.split_at_mut(blocks);
-            let (quantizers, quantizers_rest) = quantizers.split_at_mut(blocks);
-            rest = ([y_rest, u_rest, v_rest], stale_rest, quantizers_rest);
+            let (first, blocks) = (rows.start * self.format.width, rows.len() * self.format.width);
             bits.clear();
-            let first = rows.start * self.format.width;
             header.write(bits, first);
-            let plans = &self.plans[first..first + blocks];
             shares[at % threads].push(Part {
                 bits,
                 first_row: rows.start,
-                plans,
-                planes: [y, u, v],
-                stale,
-                quantizers,
+                plans: &self.plans[first..first + blocks],
+                planes: std::array::from_fn(|at| cut_off(&mut planes[at], blocks * areas[at])),
+                stale: cut_off(&mut stale, blocks),
+                quantizers: cut_off(&mut quantizers, blocks),
             });
         }
+        let code = match self.format.chroma {
+            Chroma::Yuv420 => slice::code::<1>,
+            Chroma::Yuv444 => slice::code::<3>,
+        };
         std::thread::scope(|scope| {
             for share in shares.drain(1..) {
                 std::thread::Builder::new()
                     .name("farpane-slice".into())
                     .spawn_scoped(scope, || {
-                        share.into_iter().for_each(|part| slice::code(&shared, part))
+                        share.into_iter().for_each(|part| code(&shared, part))
                     })
                     .expect("the system starts a thread");
             }
-            shares.into_iter().flatten().for_each(|part| slice::code(&shared, part));
+            shares.into_iter().flatten().for_each(|part| code(&shared, part));
         });
     }
 
@@ -228,16 +224,22 @@ impl Screen {
         };
         if header.key_frame.is_some() {
             let mut bits = Bits::default();
-            headers::sequence(&mut bits, self.format.coded, self.format.level);
+            let Format { coded, chroma, level, .. } = self.format;
+            headers::sequence(&mut bits, coded, chroma, level);
             put(0x67, bits.bytes());
             bits.clear();
-            headers::picture(&mut bits);
+            headers::picture(&mut bits, chroma);
             put(0x68, bits.bytes());
         }
         for slice in &self.slices {
             put(header.nal(), slice.bytes());
         }
     }
+}
+
+/// Takes the first `count` elements away from `rest`.
+fn cut_off<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+    rest.split_off_mut(..count).expect("the picture is as long as its slices together")
 }
 
 /// Shares the rows of a picture among slices of about equal work: one where little is to be done, [`SLICES`] for each
@@ -361,8 +363,8 @@ mod tests {
     use openh264::formats::YUVSource;
 
     use super::*;
-    use crate::EncoderConfig;
     use crate::random::Random;
+    use crate::{EncoderConfig, ffmpeg};
 
     fn any_rect(random: &mut Random, size: Size) -> Rect {
         let (x, y) = (random.below(size.width), random.below(size.height));
@@ -408,61 +410,90 @@ mod tests {
         rect
     }
 
+    /// Codes random changes of a small desktop; hands out each access unit with the picture that the encoder goes on from.
+    fn code_changes(seed: u64, chroma: Chroma, mut each: impl FnMut(&[u8], &Format, &Reference)) {
+        let mut random = Random(seed * 0x9E37_79B9);
+        let size = Size::new(16 + random.below(300), 16 + random.below(200));
+        let bitrate = Bitrate::kbps(200 << random.below(8));
+        let threads = 1 + random.below(4);
+        let config = EncoderConfig { size, chroma, bitrate, max_fps: 60, threads };
+        let format = Format::new(&config).unwrap();
+        let mut encoder = Screen::new(format);
+        let mut rate = Rate::new(format.blocks(), format.max_fps);
+        let stride = size.width as usize * 4;
+        let pixels = vec![255; stride * size.height as usize];
+        let mut frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
+        let mut now = Time::from_millis(1);
+        for picture in 0..40 {
+            let mut damage = Region::new();
+            for _ in 0..random.below(3) {
+                damage.union(&Region::from(change(&mut frame, &mut random)));
+            }
+            if picture == 0 || !damage.is_empty() {
+                encoder.update(Picture { frame: &frame, damage: &damage });
+            }
+            now += Duration::from_millis(1 + u64::from(random.below(300)));
+            let key_frame = random.below(12) == 0;
+            let request = Request { key_frame, bitrate, now };
+            let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap() else {
+                panic!("skipped")
+            };
+            let data = unit.data.to_vec();
+            each(&data, &format, &encoder.references[encoder.shown]);
+        }
+    }
+
+    /// The visible samples of each plane.
+    fn visible(format: &Format, reference: &Reference) -> [Vec<u8>; 3] {
+        std::array::from_fn(|plane| {
+            let factor = if plane == 0 { 1 } else { format.chroma.factor() as usize };
+            let [width, height] =
+                [format.coded.width, format.coded.height].map(|side| side as usize / factor);
+            let rows = reference.planes[plane].chunks_exact(reference.width * 16 / factor);
+            rows.take(height).flat_map(|row| &row[..width]).copied().collect()
+        })
+    }
+
     /// The viewer's picture is exactly the one that the encoder goes on from, whatever happens.
     #[test]
     fn a_decoder_has_the_same_picture() {
         for seed in 1..=40 {
-            let mut random = Random(seed * 0x9E37_79B9);
-            let size = Size::new(16 + random.below(300), 16 + random.below(200));
-            let bitrate = Bitrate::kbps(200 << random.below(8));
-            let config = EncoderConfig {
-                size,
-                chroma: Chroma::Yuv420,
-                bitrate,
-                max_fps: 60,
-                threads: 1 + random.below(4),
-            };
-            let format = Format::new(&config).unwrap();
-            let mut encoder = Screen::new(format);
-            let mut rate = Rate::new(format.blocks(), format.max_fps);
             let mut decoder = Decoder::new().unwrap();
-            let stride = size.width as usize * 4;
-            let pixels = vec![255; stride * size.height as usize];
-            let mut frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
-            let mut now = Time::from_millis(1);
-            for picture in 0..40 {
-                let mut damage = Region::new();
-                for _ in 0..random.below(3) {
-                    damage.union(&Region::from(change(&mut frame, &mut random)));
-                }
-                if picture == 0 || !damage.is_empty() {
-                    encoder.update(Picture { frame: &frame, damage: &damage });
-                }
-                now += Duration::from_millis(1 + u64::from(random.below(300)));
-                let key_frame = random.below(12) == 0;
-                let request = Request { key_frame, bitrate, now };
-                let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap()
-                else {
-                    panic!("skipped")
+            let mut picture = 0;
+            code_changes(seed, Chroma::Yuv420, |data, format, reference| {
+                let seen = decoder.decode(data).unwrap().expect("a picture");
+                let (width, strides) = (seen.dimensions().0, seen.strides());
+                let crop = |samples: &[u8], stride: usize, width: usize, rows: usize| {
+                    let rows = samples.chunks(stride).take(rows);
+                    rows.flat_map(|row| &row[..width]).copied().collect::<Vec<u8>>()
                 };
-                let seen = decoder.decode(unit.data).unwrap().expect("a picture");
-                let strides = seen.strides();
-                let reference = &encoder.references[encoder.shown];
-                let (width, height) = seen.dimensions();
-                for (plane, samples, stride, side) in [
-                    (0, seen.y(), strides.0, 1),
-                    (1, seen.u(), strides.1, 2),
-                    (2, seen.v(), strides.2, 2),
-                ] {
-                    let own = reference.width * 16 / side;
-                    for y in 0..height / side {
-                        assert_eq!(
-                            samples[y * stride..][..width / side],
-                            reference.planes[plane][y * own..][..width / side],
-                            "seed {seed}, picture {picture}, plane {plane}, row {y}"
-                        );
-                    }
-                }
+                let height = format.coded.height as usize;
+                let seen = [
+                    crop(seen.y(), strides.0, width, height),
+                    crop(seen.u(), strides.1, width / 2, height / 2),
+                    crop(seen.v(), strides.2, width / 2, height / 2),
+                ];
+                assert!(seen == visible(format, reference), "seed {seed}, picture {picture}");
+                picture += 1;
+            });
+        }
+    }
+
+    /// The same for the decoder of browsers, which knows 4:4:4 too.
+    #[test]
+    fn a_browsers_decoder_has_the_same_picture() {
+        for (chroma, name) in [(Chroma::Yuv420, "yuv420p"), (Chroma::Yuv444, "yuv444p")] {
+            for seed in 1..=40 {
+                let (mut stream, mut pictures) = (Vec::new(), Vec::new());
+                code_changes(seed, chroma, |data, format, reference| {
+                    stream.extend_from_slice(data);
+                    pictures.push(visible(format, reference).concat());
+                });
+                let seen = ffmpeg::decode(&stream, name);
+                assert_eq!(seen.len(), pictures.concat().len(), "{chroma}, seed {seed}");
+                let mut seen = seen.chunks_exact(pictures[0].len());
+                let differs = pictures.iter().position(|picture| seen.next() != Some(picture));
+                assert_eq!(differs, None, "{chroma}, seed {seed}");
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Motion-compensated prediction (ITU-T H.264, clause 8.4.2) and the search for motion.
 
+use farpane_pixel::convert;
+
 use super::bits::se_length;
+use super::samples::{Chroma, Luma, NO_CHROMA, Samples, difference, load};
 
 /// A difference at which the search ends: two a sample.
 const ENOUGH: u32 = 512;
@@ -24,9 +27,11 @@ impl Vector {
     }
 }
 
-/// Samples of a macroblock's component.
-pub(super) type Luma = [[u8; 16]; 16];
-pub(super) type Chroma = [[u8; 8]; 8];
+/// Samples of a macroblock's Y, U and V.
+pub(super) fn areas(chroma: convert::Chroma) -> [usize; 3] {
+    let side = 16 / chroma.factor() as usize;
+    [256, side * side, side * side]
+}
 
 /// A picture as the viewer has it, in whole macroblocks.
 #[derive(Clone, Debug)]
@@ -39,9 +44,9 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    pub(super) fn new(width: usize, height: usize) -> Reference {
-        let blocks = width * height;
-        Reference { width, height, planes: [256, 64, 64].map(|samples| vec![0; blocks * samples]) }
+    pub(super) fn new(width: usize, height: usize, chroma: convert::Chroma) -> Reference {
+        let areas = areas(chroma);
+        Reference { width, height, planes: areas.map(|area| vec![0; width * height * area]) }
     }
 
     /// Whether a macroblock at (`x`, `y`) in samples, displaced by whole samples, lies in the picture.
@@ -50,34 +55,48 @@ impl Reference {
         (0..=right).contains(&x) && (0..=bottom).contains(&y)
     }
 
-    /// The sum of differences between `source` and the luma at (`x`, `y`), or some sum above `limit`.
+    /// The sum of differences between `source` and what is at (`x`, `y`), or some sum above `limit`.
     #[inline]
-    pub(super) fn difference(&self, source: &Luma, x: usize, y: usize, limit: u32) -> u32 {
+    fn difference<const N: usize>(
+        &self,
+        source: &[Luma; N],
+        x: usize,
+        y: usize,
+        limit: u32,
+    ) -> u32 {
         let stride = self.width * 16;
-        let luma = &self.planes[0][y * stride + x..];
         let mut sum = 0;
-        for (quarter, rows) in source.chunks_exact(4).enumerate() {
-            for (row, samples) in rows.iter().enumerate() {
-                let seen: &[u8; 16] =
-                    luma[(quarter * 4 + row) * stride..][..16].try_into().expect("16 samples");
-                sum += difference(samples, seen);
-            }
-            if sum > limit {
-                break;
+        for (source, plane) in source.iter().zip(&self.planes) {
+            let seen = &plane[y * stride + x..];
+            for (quarter, rows) in source.chunks_exact(4).enumerate() {
+                for (row, samples) in rows.iter().enumerate() {
+                    let seen: &[u8; 16] =
+                        seen[(quarter * 4 + row) * stride..][..16].try_into().expect("16 samples");
+                    sum += difference(samples, seen);
+                }
+                if sum > limit {
+                    return sum;
+                }
             }
         }
         sum
     }
 
-    /// The prediction of the macroblock at (`x`, `y`) in samples, displaced by `vector`, which keeps it in the picture.
-    pub(super) fn luma(&self, x: usize, y: usize, vector: Vector) -> Luma {
-        let (x, y) = (x as i32 + i32::from(vector.x >> 2), y as i32 + i32::from(vector.y >> 2));
-        load(&self.planes[0], self.width * 16, x as usize, y as usize)
+    /// The prediction of the macroblock at (`x`, `y`) in luma samples, displaced by `vector`, which keeps it in the
+    /// picture.
+    #[inline]
+    pub(super) fn predict<const N: usize>(&self, x: usize, y: usize, vector: Vector) -> Samples<N> {
+        let from_x = (x as i32 + i32::from(vector.x >> 2)) as usize;
+        let from_y = (y as i32 + i32::from(vector.y >> 2)) as usize;
+        let luma = |plane: usize| load(&self.planes[plane], self.width * 16, from_x, from_y);
+        Samples {
+            luma: std::array::from_fn(luma),
+            chroma: if N == 1 { self.chroma(x, y, vector) } else { NO_CHROMA },
+        }
     }
 
-    /// The same for U and V; (`x`, `y`) is in luma samples. Vectors of whole luma samples lie on chroma samples or half
-    /// way between two, where the weights of clause 8.4.2.2.2 come down to a mean of two or of four.
-    pub(super) fn chroma(&self, x: usize, y: usize, vector: Vector) -> [Chroma; 2] {
+    /// The same for U and V of half the density. Vectors of whole luma samples lie on chroma samples or half way between two, where the weights of clause 8.4.2.2.2 come down to a mean of two or of four.
+    fn chroma(&self, x: usize, y: usize, vector: Vector) -> [Chroma; 2] {
         let stride = self.width * 8;
         let x = (x as i32 / 2 + i32::from(vector.x >> 3)) as usize;
         let y = (y as i32 / 2 + i32::from(vector.y >> 3)) as usize;
@@ -102,7 +121,6 @@ impl Reference {
             }
             let column = (x + 8).min(stride - 1);
             let mut right: Chroma = seen;
-            let mut right_under = under;
             for y_right in 0..8 {
                 let last = plane[(y + y_right) * stride + column];
                 right[y_right].copy_within(1.., 0);
@@ -112,7 +130,7 @@ impl Reference {
                 mean(&mut seen, &right);
                 return seen;
             }
-            right_under.copy_from_slice(&right);
+            let mut right_under = right;
             right_under.copy_within(1.., 0);
             right_under[7] = under[7];
             right_under[7].copy_within(1.., 0);
@@ -134,41 +152,10 @@ fn mean(seen: &mut Chroma, other: &Chroma) {
     }
 }
 
-/// The samples of a plane from (`x`, `y`).
-#[inline(always)]
-pub(super) fn load<const N: usize>(
-    plane: &[u8],
-    stride: usize,
-    x: usize,
-    y: usize,
-) -> [[u8; N]; N] {
-    let plane = &plane[y * stride + x..][..(N - 1) * stride + N];
-    let mut samples = [[0; N]; N];
-    for (line, row) in samples.iter_mut().enumerate() {
-        row.copy_from_slice(&plane[line * stride..][..N]);
-    }
-    samples
-}
-
-/// The reverse of [`load`].
-#[inline(always)]
-pub(super) fn store<const N: usize>(
-    samples: &[[u8; N]; N],
-    plane: &mut [u8],
-    stride: usize,
-    x: usize,
-    y: usize,
-) {
-    let plane = &mut plane[y * stride + x..][..(N - 1) * stride + N];
-    for (line, row) in samples.iter().enumerate() {
-        plane[line * stride..][..N].copy_from_slice(row);
-    }
-}
-
 /// The search for where a macroblock comes from.
-pub(super) struct Search<'a> {
+pub(super) struct Search<'a, const N: usize> {
     reference: &'a Reference,
-    source: &'a Luma,
+    source: &'a [Luma; N],
     /// In samples.
     x: i32,
     y: i32,
@@ -180,16 +167,16 @@ pub(super) struct Search<'a> {
     pub(super) sum: u32,
 }
 
-impl<'a> Search<'a> {
+impl<'a, const N: usize> Search<'a, N> {
     /// For the macroblock at (`column`, `row`), whose vector is coded relative to `predicted`.
     pub(super) fn new(
         reference: &'a Reference,
-        source: &'a Luma,
+        source: &'a [Luma; N],
         column: usize,
         row: usize,
         lambda: u32,
         predicted: Vector,
-    ) -> Search<'a> {
+    ) -> Search<'a, N> {
         let (x, y) = (column as i32 * 16, row as i32 * 16);
         Search {
             reference,
@@ -253,23 +240,4 @@ impl<'a> Search<'a> {
             (self.vector, self.cost, self.sum) = (vector, sum + price, sum);
         }
     }
-}
-
-/// The sum of absolute differences.
-#[inline(always)]
-pub(super) fn difference<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u32 {
-    let mut sum = 0;
-    for at in 0..N {
-        sum += u32::from(a[at].abs_diff(b[at]));
-    }
-    sum
-}
-
-#[inline(always)]
-pub(super) fn square_difference<const N: usize>(a: &[[u8; N]; N], b: &[[u8; N]; N]) -> u32 {
-    let mut sum = 0;
-    for at in 0..N {
-        sum += difference(&a[at], &b[at]);
-    }
-    sum
 }

@@ -4,7 +4,7 @@
 //! before; a displacement that several of them agree on is one of the picture's. The pictures compared are sources, so
 //! that what moved is found exactly whatever quality the viewer has it in.
 
-use farpane_pixel::convert::Planes;
+use farpane_pixel::convert::{Chroma, Plane, Planes};
 
 use super::motion::{FARTHEST, Vector};
 
@@ -48,22 +48,33 @@ pub(crate) fn is_moved(now: &Planes, before: &Planes, x: usize, y: usize, vector
         return false;
     }
     let (from_x, from_y) = (from_x as usize, from_y as usize);
-    let same = |now: &[u8], before: &[u8], stride: usize, from: [usize; 2], side: usize| {
-        (0..side).all(|line| {
-            now[from[0] + line * stride..][..side] == before[from[1] + line * stride..][..side]
-        })
-    };
-    let stride = now.y.stride;
-    if !same(&now.y.data, &before.y.data, stride, [y * stride + x, from_y * stride + from_x], 16) {
+    if !is_same_square::<16>(&now.y, &before.y, [x, y], [from_x, from_y]) {
         return false;
     }
-    if (vector.x | vector.y) & 7 != 0 {
-        return true;
+    let planes = [(&now.u, &before.u), (&now.v, &before.v)];
+    match now.chroma {
+        Chroma::Yuv444 => planes.into_iter().all(|(now, before)| {
+            is_same_square::<16>(now, before, [x, y], [from_x, from_y])
+        }),
+        Chroma::Yuv420 if (from_x | from_y) & 1 != 0 => true,
+        Chroma::Yuv420 => planes.into_iter().all(|(now, before)| {
+            is_same_square::<8>(now, before, [x / 2, y / 2], [from_x / 2, from_y / 2])
+        }),
     }
-    let stride = now.u.stride;
-    let from = [y / 2 * stride + x / 2, from_y / 2 * stride + from_x / 2];
-    same(&now.u.data, &before.u.data, stride, from, 8)
-        && same(&now.v.data, &before.v.data, stride, from, 8)
+}
+
+#[inline(always)]
+fn is_same_square<const SIDE: usize>(
+    now: &Plane,
+    before: &Plane,
+    [x, y]: [usize; 2],
+    [from_x, from_y]: [usize; 2],
+) -> bool {
+    let stride = now.stride;
+    (0..SIDE).all(|line| {
+        now.data[(y + line) * stride + x..][..SIDE]
+            == before.data[(from_y + line) * stride + from_x..][..SIDE]
+    })
 }
 
 /// Whether a macroblock is as it was.
@@ -79,13 +90,13 @@ fn is_distinct(planes: &Planes, x: usize, y: usize) -> bool {
 
 fn search(now: &Planes, before: &Planes, x: usize, y: usize) -> Option<Vector> {
     let stride = now.y.stride;
-    let key = &now.y.data[(y + 8) * stride + x..][..16];
+    let key: Option<&[u8; 16]> = now.y.data[(y + 8) * stride + x..].first_chunk();
     let rows = y.saturating_sub(FARTHEST.1 as usize)
         ..(y + FARTHEST.1 as usize).min(now.y.padded_height - 16);
-    let vertical = rows.filter(|from| before.y.data[(from + 8) * stride + x..][..16] == *key);
+    let vertical = rows.filter(|from| before.y.data[(from + 8) * stride + x..].first_chunk() == key);
     let vertical = vertical.map(|from| Vector::whole(0, from as i32 - y as i32));
     let row = &before.y.data[(y + 8) * stride..][..stride];
-    let horizontal = row.windows(16).enumerate().filter(|(_, samples)| samples == &key);
+    let horizontal = row.windows(16).enumerate().filter(|(_, samples)| samples.first_chunk() == key);
     let horizontal = horizontal.map(|(from, _)| from as i32 - x as i32);
     let horizontal = horizontal.filter(|dx| dx.abs() <= FARTHEST.0).map(|dx| Vector::whole(dx, 0));
     let mut found: Vec<Vector> = vertical.chain(horizontal).take(8).collect();
@@ -96,7 +107,6 @@ fn search(now: &Planes, before: &Planes, x: usize, y: usize) -> Option<Vector> {
 #[cfg(test)]
 mod tests {
     use farpane_media::Size;
-    use farpane_pixel::convert::Chroma;
 
     use super::*;
     use crate::random::Random;

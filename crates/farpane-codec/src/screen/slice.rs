@@ -6,9 +6,12 @@
 use farpane_pixel::convert::Planes;
 
 use super::bits::Bits;
-use super::intra::{Around, Canvas};
+use super::intra::{Around, Canvas, best16};
 use super::macroblock::{BLOCKS, Counts, Levels, Quantization};
-use super::motion::{self, Chroma, Luma, Reference, Search, Vector, difference, square_difference};
+use super::motion::{Reference, Search, Vector};
+use super::samples::{
+    self, Chroma, Luma, NO_CHROMA, Samples, difference, square_difference,
+};
 
 /// What becomes of a macroblock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,20 +26,17 @@ pub(super) enum Plan {
 
 /// What the neighbours to the right and below need to know.
 #[derive(Clone, Copy, Debug)]
-struct Edge {
+struct Edge<const N: usize> {
     /// How it moved, unless it is intra-coded.
     vector: Option<Vector>,
-    counts: Counts,
+    counts: Counts<N>,
     /// How its blocks along the edge were predicted.
     modes: [u8; 4],
 }
 
-impl Edge {
-    const STILL: Edge = Edge {
-        vector: Some(Vector::ZERO),
-        counts: Counts { luma: [0; 4], chroma: [[0; 2]; 2] },
-        modes: [Around::DC; 4],
-    };
+impl<const N: usize> Edge<N> {
+    const STILL: Edge<N> =
+        Edge { vector: Some(Vector::ZERO), counts: Counts::NONE, modes: [Around::DC; 4] };
 }
 
 /// What slices of a picture share.
@@ -66,8 +66,6 @@ pub(super) struct Part<'a> {
     pub(super) quantizers: &'a mut [u8],
 }
 
-/// The largest macroblock that the standard allows (A.3.1).
-const LARGEST: usize = 3_200;
 /// mb_type of I_PCM in an I slice (table 7-11) and how much larger those are in a P slice.
 const UNCOMPRESSED: u32 = 25;
 const INTRA_IN_P: u32 = 5;
@@ -75,22 +73,22 @@ const INTRA_IN_P: u32 = 5;
 /// How much chroma may differ for having moved by half of a sample: one in two of its samples by one.
 const BLURRED: u32 = 64;
 
-struct Slice<'a> {
+struct Slice<'a, const N: usize> {
     shared: &'a Shared<'a>,
     part: Part<'a>,
-    above: Vec<Option<Edge>>,
-    left: Option<Edge>,
-    corner: Option<Edge>,
+    above: Vec<Option<Edge<N>>>,
+    left: Option<Edge<N>>,
+    corner: Option<Edge<N>>,
     skipped: u32,
 }
 
-/// Codes a slice, whose header is already written.
-pub(super) fn code(shared: &Shared<'_>, part: Part<'_>) {
+/// Codes a slice, whose header is already written, of a picture with `N` components that are coded as luma is.
+pub(super) fn code<const N: usize>(shared: &Shared<'_>, part: Part<'_>) {
     let width = shared.width;
     let rows = part.plans.len() / width;
     let above = vec![None; width + 1];
-    let mut slice = Slice { shared, part, above, left: None, corner: None, skipped: 0 };
-    let mut levels = Levels::default();
+    let mut slice: Slice<'_, N> = Slice { shared, part, above, left: None, corner: None, skipped: 0 };
+    let mut levels = Levels::new();
     for row in 0..rows {
         (slice.left, slice.corner) = (None, None);
         for column in 0..width {
@@ -103,21 +101,19 @@ pub(super) fn code(shared: &Shared<'_>, part: Part<'_>) {
     slice.part.bits.end();
 }
 
-/// Samples of one macroblock.
-struct Samples {
-    luma: Luma,
-    chroma: [Chroma; 2],
-}
+impl<const N: usize> Slice<'_, N> {
+    /// The largest macroblock that the standard allows, in bits: more than the uncompressed one by 128 (A.3.1 and A.3.3).
+    const LARGEST: usize = if N == 1 { 3_200 } else { 6_272 };
 
-impl Slice<'_> {
-    fn macroblock(&mut self, column: usize, row: usize, levels: &mut Levels) {
+    fn macroblock(&mut self, column: usize, row: usize, levels: &mut Levels<N>) {
         levels.pattern = 0;
         let at = row * self.shared.width + column;
         let plan = self.part.plans[at];
         let (right, bottom) = match (plan, self.shared.reference) {
             (Plan::Keep, Some(reference)) => {
                 if self.part.stale[at] {
-                    self.copy(reference, column, row);
+                    let samples = self.predict(reference, column, row, Vector::ZERO);
+                    self.store(&samples, column, row);
                 }
                 let first = self.part.first_row * self.shared.width;
                 self.part.quantizers[at] = self.shared.before[first + at];
@@ -142,36 +138,22 @@ impl Slice<'_> {
         self.part.first_row + row
     }
 
-    fn copy(&mut self, reference: &Reference, column: usize, row: usize) {
-        let (x, y) = (column * 16, self.picture_row(row) * 16);
-        let samples = Samples {
-            luma: reference.luma(x, y, Vector::ZERO),
-            chroma: reference.chroma(x, y, Vector::ZERO),
-        };
-        self.store(&samples, column, row);
+    /// The macroblock by `vector`, which keeps it in the picture.
+    fn predict(&self, reference: &Reference, column: usize, row: usize, vector: Vector) -> Samples<N> {
+        reference.predict(column * 16, self.picture_row(row) * 16, vector)
     }
 
-    fn store(&mut self, samples: &Samples, column: usize, row: usize) {
-        let stride = self.shared.width * 16;
-        let [y, u, v] = &mut self.part.planes;
-        motion::store(&samples.luma, y, stride, column * 16, row * 16);
-        motion::store(&samples.chroma[0], u, stride / 2, column * 8, row * 8);
-        motion::store(&samples.chroma[1], v, stride / 2, column * 8, row * 8);
+    fn store(&mut self, samples: &Samples<N>, column: usize, row: usize) {
+        samples.store(&mut self.part.planes, self.shared.width, column, row);
     }
 
-    fn source(&self, column: usize, row: usize) -> Samples {
-        let row = self.picture_row(row);
-        let Planes { y, .. } = self.shared.source;
-        Samples {
-            luma: motion::load(&y.data, y.stride, column * 16, row * 16),
-            chroma: self.source_chroma(column, row),
-        }
+    fn source_planes(&self) -> [(&[u8], usize); 3] {
+        let Planes { y, u, v, .. } = self.shared.source;
+        [y, u, v].map(|plane| (plane.data.as_slice(), plane.stride))
     }
 
-    /// `row` counts from the top of the picture.
-    fn source_chroma(&self, column: usize, row: usize) -> [Chroma; 2] {
-        let Planes { u, v, .. } = self.shared.source;
-        [u, v].map(|plane| motion::load(&plane.data, plane.stride, column * 8, row * 8))
+    fn source(&self, column: usize, row: usize) -> Samples<N> {
+        Samples::load(self.source_planes(), column, self.picture_row(row))
     }
 
     /// The prediction of a vector from those of neighbours (clause 8.4.1.3).
@@ -179,7 +161,7 @@ impl Slice<'_> {
         let (left, above) = (self.left, self.above[column]);
         let right = if column + 1 < self.shared.width { self.above[column + 1] } else { None };
         let right = right.or(self.corner);
-        let vector = |edge: Option<Edge>| edge.and_then(|edge| edge.vector);
+        let vector = |edge: Option<Edge<N>>| edge.and_then(|edge| edge.vector);
         if above.is_none() && right.is_none() {
             return vector(left).unwrap_or_default();
         }
@@ -212,19 +194,19 @@ impl Slice<'_> {
         }
     }
 
-    fn still(&mut self, column: usize) -> (Edge, Edge) {
+    fn still(&mut self, column: usize) -> (Edge<N>, Edge<N>) {
         self.unchanged(column, Vector::ZERO);
         (Edge::STILL, Edge::STILL)
     }
 
     /// A macroblock that is its prediction by `vector`.
-    fn unchanged(&mut self, column: usize, vector: Vector) -> Edge {
+    fn unchanged(&mut self, column: usize, vector: Vector) -> Edge<N> {
         if self.skip_vector(column) == vector {
             self.skipped += 1;
         } else {
             self.begin();
             self.write_vector(column, vector);
-            self.part.bits.ue(INTER_PATTERN[0]);
+            self.part.bits.ue(inter_pattern::<N>(0));
         }
         Edge { vector: Some(vector), ..Edge::STILL }
     }
@@ -244,16 +226,16 @@ impl Slice<'_> {
         column: usize,
         row: usize,
         vector: Vector,
-        levels: &mut Levels,
-    ) -> (Edge, Edge) {
+        levels: &mut Levels<N>,
+    ) -> (Edge<N>, Edge<N>) {
         let (x, y) = (column * 16, self.picture_row(row) * 16);
         let at = row * self.shared.width + column;
         self.part.quantizers[at] = self.moved_quantizer(reference, x, y, vector);
-        let mut seen =
-            Samples { luma: reference.luma(x, y, vector), chroma: reference.chroma(x, y, vector) };
-        if (vector.x | vector.y) & 7 != 0 {
+        let mut seen = self.predict(reference, column, row, vector);
+        if N == 1 && (vector.x | vector.y) & 7 != 0 {
             // Between chroma samples: what moves by it blurs a little more each time.
-            let source = self.source_chroma(column, self.picture_row(row));
+            let row = self.picture_row(row);
+            let source = samples::load_chroma(self.source_planes(), column, row);
             if chroma_difference(&source, &seen.chroma) > BLURRED {
                 let quantization = self.shared.quantization;
                 levels.chroma(&source, &mut seen.chroma, quantization, false);
@@ -282,10 +264,10 @@ impl Slice<'_> {
             .expect("four corners")
     }
 
-    fn write_inter(&mut self, column: usize, vector: Vector, levels: &Levels) -> (Edge, Edge) {
+    fn write_inter(&mut self, column: usize, vector: Vector, levels: &Levels<N>) -> (Edge<N>, Edge<N>) {
         self.begin();
         self.write_vector(column, vector);
-        self.part.bits.ue(INTER_PATTERN[usize::from(levels.pattern)]);
+        self.part.bits.ue(inter_pattern::<N>(levels.pattern));
         if levels.pattern != 0 {
             self.part.bits.se(0); // mb_qp_delta
         }
@@ -294,13 +276,13 @@ impl Slice<'_> {
         (edge(right), edge(bottom))
     }
 
-    fn write_levels(&mut self, column: usize, levels: &Levels, square: bool) -> [Counts; 2] {
+    fn write_levels(&mut self, column: usize, levels: &Levels<N>, square: bool) -> [Counts<N>; 2] {
         let left = self.left.as_ref().map(|edge| &edge.counts);
         let above = self.above[column].as_ref().map(|edge| &edge.counts);
         levels.write(self.part.bits, square, left, above)
     }
 
-    fn coded(&mut self, column: usize, row: usize, levels: &mut Levels) -> (Edge, Edge) {
+    fn coded(&mut self, column: usize, row: usize, levels: &mut Levels<N>) -> (Edge<N>, Edge<N>) {
         let source = self.source(column, row);
         let lambda = self.shared.quantization.lambda;
         let mut search = self.shared.reference.map(|reference| {
@@ -322,8 +304,8 @@ impl Slice<'_> {
                 return self.inter(&source, column, row, vector, levels);
             }
         }
-        let mut canvas = self.canvas(column, row);
-        let (mode, square) = canvas.best16(&source.luma);
+        let mut canvases = self.canvases(column, row);
+        let (mode, square) = best16(&canvases, &source.luma);
         let square = square + lambda * 5;
         // Blocks of 4x4 with a mode each, where there is enough to gain: they about halve it.
         let blocks = if square > lambda * 48 { square / 2 } else { u32::MAX };
@@ -340,11 +322,11 @@ impl Slice<'_> {
         self.begin();
         let (start, length) = (self.part.bits.mark(), self.part.bits.len());
         let edges = if square <= blocks {
-            self.intra_square(&source, column, row, &canvas, mode, levels)
+            self.intra_square(&source, column, row, &canvases, mode, levels)
         } else {
-            self.intra_blocks(&source, column, row, &mut canvas, levels)
+            self.intra_blocks(&source, column, row, &mut canvases, levels)
         };
-        if self.part.bits.len() - length <= LARGEST {
+        if self.part.bits.len() - length <= Self::LARGEST {
             return edges;
         }
         self.part.bits.rewind(start);
@@ -353,18 +335,18 @@ impl Slice<'_> {
 
     fn inter(
         &mut self,
-        source: &Samples,
+        source: &Samples<N>,
         column: usize,
         row: usize,
         vector: Vector,
-        levels: &mut Levels,
-    ) -> (Edge, Edge) {
+        levels: &mut Levels<N>,
+    ) -> (Edge<N>, Edge<N>) {
         let reference = self.shared.reference.expect("the vector points into it");
-        let (x, y) = (column * 16, self.picture_row(row) * 16);
-        let mut seen =
-            Samples { luma: reference.luma(x, y, vector), chroma: reference.chroma(x, y, vector) };
+        let mut seen = self.predict(reference, column, row, vector);
         levels.inter_luma(&source.luma, &mut seen.luma, self.shared.quantization);
-        levels.chroma(&source.chroma, &mut seen.chroma, self.shared.quantization, false);
+        if N == 1 {
+            levels.chroma(&source.chroma, &mut seen.chroma, self.shared.quantization, false);
+        }
         self.store(&seen, column, row);
         if levels.pattern == 0 {
             let edge = self.unchanged(column, vector);
@@ -372,7 +354,7 @@ impl Slice<'_> {
         }
         let (start, length, skipped) = (self.part.bits.mark(), self.part.bits.len(), self.skipped);
         let edges = self.write_inter(column, vector, levels);
-        if self.part.bits.len() - length <= LARGEST {
+        if self.part.bits.len() - length <= Self::LARGEST {
             return edges;
         }
         self.part.bits.rewind(start);
@@ -381,23 +363,32 @@ impl Slice<'_> {
         self.uncompressed(source, column, row)
     }
 
-    fn canvas(&self, column: usize, row: usize) -> Canvas {
-        let mut canvas = Canvas::new(16);
-        canvas.left = column > 0;
-        canvas.above = row > 0;
-        canvas.above_right = row > 0 && column + 1 < self.shared.width;
-        canvas.surround(self.part.planes[0], self.shared.width * 16, column * 16, row * 16);
-        canvas
+    /// One for each component that is coded as luma is.
+    fn canvases(&self, column: usize, row: usize) -> [Canvas; N] {
+        std::array::from_fn(|plane| {
+            let mut canvas = Canvas::new(16);
+            canvas.left = column > 0;
+            canvas.above = row > 0;
+            canvas.above_right = row > 0 && column + 1 < self.shared.width;
+            let stride = self.shared.width * 16;
+            canvas.surround(self.part.planes[plane], stride, column * 16, row * 16);
+            canvas
+        })
     }
 
-    /// Predicts and codes chroma, which intra macroblocks of both kinds do alike; returns the mode.
+    /// Predicts and codes U and V of half the density, which intra macroblocks of both kinds do alike, into `seen`; returns
+    /// the mode. None where they are coded as luma is, in its mode.
     fn intra_chroma(
         &self,
-        source: &Samples,
+        source: &Samples<N>,
+        seen: &mut Samples<N>,
         column: usize,
         row: usize,
-        levels: &mut Levels,
-    ) -> (u8, [Chroma; 2]) {
+        levels: &mut Levels<N>,
+    ) -> Option<u8> {
+        if N > 1 {
+            return None;
+        }
         let canvases = [1, 2].map(|plane| {
             let mut canvas = Canvas::new(8);
             (canvas.left, canvas.above) = (column > 0, row > 0);
@@ -405,19 +396,20 @@ impl Slice<'_> {
             canvas
         });
         let predict = |mode| [canvases[0].predict8(mode), canvases[1].predict8(mode)];
-        let (mut mode, mut seen) = (0, predict(0));
-        let mut least = chroma_difference(&source.chroma, &seen);
+        let (mut mode, mut best) = (0, predict(0));
+        let mut least = chroma_difference(&source.chroma, &best);
         for (candidate, allowed) in [(1, column > 0), (2, row > 0)] {
             if allowed && least > 0 {
                 let square = predict(candidate);
                 let sum = chroma_difference(&source.chroma, &square);
                 if sum < least {
-                    (mode, seen, least) = (candidate, square, sum);
+                    (mode, best, least) = (candidate, square, sum);
                 }
             }
         }
-        levels.chroma(&source.chroma, &mut seen, self.shared.quantization, true);
-        (mode, seen)
+        levels.chroma(&source.chroma, &mut best, self.shared.quantization, true);
+        seen.chroma = best;
+        Some(mode)
     }
 
     fn write_type(&mut self, intra: u32) {
@@ -427,23 +419,26 @@ impl Slice<'_> {
 
     fn intra_square(
         &mut self,
-        source: &Samples,
+        source: &Samples<N>,
         column: usize,
         row: usize,
-        canvas: &Canvas,
+        canvases: &[Canvas; N],
         mode: u8,
-        levels: &mut Levels,
-    ) -> (Edge, Edge) {
-        let mut luma = canvas.predict16(mode);
-        levels.intra_luma(&source.luma, &mut luma, self.shared.quantization);
-        let (chroma_mode, chroma) = self.intra_chroma(source, column, row, levels);
-        self.store(&Samples { luma, chroma }, column, row);
+        levels: &mut Levels<N>,
+    ) -> (Edge<N>, Edge<N>) {
+        let luma = canvases.each_ref().map(|canvas| canvas.predict16(mode));
+        let mut seen = Samples { luma, chroma: NO_CHROMA };
+        levels.intra_luma(&source.luma, &mut seen.luma, self.shared.quantization);
+        let chroma_mode = self.intra_chroma(source, &mut seen, column, row, levels);
+        self.store(&seen, column, row);
         // mb_type says the mode and the pattern (table 7-11).
         let pattern = u32::from(levels.pattern);
         self.write_type(
             1 + u32::from(mode) + pattern / 16 * 4 + if pattern % 16 > 0 { 12 } else { 0 },
         );
-        self.part.bits.ue(u32::from(chroma_mode));
+        if let Some(mode) = chroma_mode {
+            self.part.bits.ue(u32::from(mode));
+        }
         self.part.bits.se(0); // mb_qp_delta
         let counts = self.write_levels(column, levels, true);
         intra_edges(counts, [[Around::DC; 4]; 2])
@@ -451,13 +446,12 @@ impl Slice<'_> {
 
     fn intra_blocks(
         &mut self,
-        source: &Samples,
+        source: &Samples<N>,
         column: usize,
         row: usize,
-        canvas: &mut Canvas,
-        levels: &mut Levels,
-    ) -> (Edge, Edge) {
-        let lambda = self.shared.quantization.lambda;
+        canvases: &mut [Canvas; N],
+        levels: &mut Levels<N>,
+    ) -> (Edge<N>, Edge<N>) {
         let mut modes = [[Around::DC; 4]; 4];
         let mut written = [None; 16];
         let (left, above) = (self.left, self.above[column]);
@@ -468,36 +462,30 @@ impl Slice<'_> {
             let above =
                 if by > 0 { Some(modes[by - 1][bx]) } else { above.map(|edge| edge.modes[bx]) };
             let likely = left.zip(above).map_or(Around::DC, |(left, above)| left.min(above));
-            let block = block(&source.luma, x, y);
-            let around = canvas.around4(x, y);
-            let (mut mode, mut prediction, mut least) = (Around::DC, [0; 16], u32::MAX);
-            for candidate in Around::MODES {
-                // The first three serve most of what has edges, the rest is for slopes.
-                if candidate == Around::FIRST_SLOPE && least <= lambda * 8 {
-                    break;
-                }
-                if let Some(square) = around.predict(candidate) {
-                    let bits = if candidate == likely { 1 } else { 4 };
-                    let cost = difference(&block, &square) + lambda * bits;
-                    if cost < least {
-                        (mode, prediction, least) = (candidate, square, cost);
-                    }
-                }
-            }
+            let blocks = source.luma.each_ref().map(|luma| block(luma, x, y));
+            let around = canvases.each_ref().map(|canvas| canvas.around4(x, y));
+            let (mode, predictions) = self.best4(&blocks, &around, likely);
             modes[by][bx] = mode;
             written[at] = (mode != likely).then(|| mode - u8::from(mode > likely));
-            let seen = levels.intra_block(at, &block, &prediction, &self.shared.quantization.intra);
-            for (line, samples) in seen.as_chunks::<4>().0.iter().enumerate() {
-                let to = Canvas::at(x as isize, (y + line) as isize);
-                canvas.data[to..to + 4].copy_from_slice(samples);
+            for (plane, canvas) in canvases.iter_mut().enumerate() {
+                let (block, prediction) = (&blocks[plane], &predictions[plane]);
+                let quantization = self.shared.quantization;
+                let seen = levels.intra_block(plane, at, block, prediction, quantization);
+                for (line, samples) in seen.as_chunks::<4>().0.iter().enumerate() {
+                    let to = Canvas::at(x as isize, (y + line) as isize);
+                    canvas.data[to..to + 4].copy_from_slice(samples);
+                }
             }
         }
-        let luma = std::array::from_fn(|line| {
-            let from = Canvas::at(0, line as isize);
-            canvas.data[from..from + 16].try_into().expect("16 samples")
+        let luma = canvases.each_ref().map(|canvas| {
+            std::array::from_fn(|line| {
+                let from = Canvas::at(0, line as isize);
+                canvas.data[from..from + 16].try_into().expect("16 samples")
+            })
         });
-        let (chroma_mode, chroma) = self.intra_chroma(source, column, row, levels);
-        self.store(&Samples { luma, chroma }, column, row);
+        let mut seen = Samples { luma, chroma: NO_CHROMA };
+        let chroma_mode = self.intra_chroma(source, &mut seen, column, row, levels);
+        self.store(&seen, column, row);
         self.write_type(0);
         let bits = &mut self.part.bits;
         for mode in written {
@@ -506,8 +494,10 @@ impl Slice<'_> {
                 Some(rest) => bits.put(u32::from(rest), 4),
             }
         }
-        bits.ue(u32::from(chroma_mode));
-        bits.ue(INTRA_PATTERN[usize::from(levels.pattern)]);
+        if let Some(mode) = chroma_mode {
+            bits.ue(u32::from(mode));
+        }
+        bits.ue(intra_pattern::<N>(levels.pattern));
         if levels.pattern != 0 {
             bits.se(0); // mb_qp_delta
         }
@@ -515,14 +505,45 @@ impl Slice<'_> {
         intra_edges(counts, [modes.map(|row| row[3]), modes[3]])
     }
 
+    /// The mode in which blocks of 4x4, one for each component, are nearest to their predictions, and those.
+    #[inline(always)]
+    fn best4(
+        &self,
+        blocks: &[[u8; 16]; N],
+        around: &[Around; N],
+        likely: u8,
+    ) -> (u8, [[u8; 16]; N]) {
+        let lambda = self.shared.quantization.lambda;
+        let (mut mode, mut predictions, mut least) = (Around::DC, [[0; 16]; N], u32::MAX);
+        'modes: for candidate in Around::MODES {
+            // The first three serve most of what has edges, the rest is for slopes.
+            if candidate == Around::FIRST_SLOPE && least <= lambda * 8 {
+                break;
+            }
+            let mut squares = [[0; 16]; N];
+            let mut cost = lambda * if candidate == likely { 1 } else { 4 };
+            for plane in 0..N {
+                let Some(square) = around[plane].predict(candidate) else { continue 'modes };
+                cost += difference(&blocks[plane], &square);
+                squares[plane] = square;
+                if cost >= least {
+                    continue 'modes;
+                }
+            }
+            (mode, predictions, least) = (candidate, squares, cost);
+        }
+        (mode, predictions)
+    }
+
     /// I_PCM.
-    fn uncompressed(&mut self, source: &Samples, column: usize, row: usize) -> (Edge, Edge) {
+    fn uncompressed(&mut self, source: &Samples<N>, column: usize, row: usize) -> (Edge<N>, Edge<N>) {
         self.store(source, column, row);
         self.write_type(UNCOMPRESSED);
         let bits = &mut self.part.bits;
         bits.align();
         let chroma = source.chroma.iter().flatten().flatten();
-        for sample in source.luma.iter().flatten().chain(chroma) {
+        let chroma = chroma.filter(|_| N == 1);
+        for sample in source.luma.iter().flatten().flatten().chain(chroma) {
             bits.put(u32::from(*sample), 8);
         }
         intra_edges([Counts::FULL; 2], [[Around::DC; 4]; 2])
@@ -533,7 +554,10 @@ fn chroma_difference(a: &[Chroma; 2], b: &[Chroma; 2]) -> u32 {
     a.iter().zip(b).map(|(a, b)| square_difference(a, b)).sum()
 }
 
-fn intra_edges(counts: [Counts; 2], modes: [[u8; 4]; 2]) -> (Edge, Edge) {
+fn intra_edges<const N: usize>(
+    counts: [Counts<N>; 2],
+    modes: [[u8; 4]; 2],
+) -> (Edge<N>, Edge<N>) {
     let edge = |side: usize| Edge { vector: None, counts: counts[side], modes: modes[side] };
     (edge(0), edge(1))
 }
@@ -547,13 +571,27 @@ fn block(source: &Luma, x: usize, y: usize) -> [u8; 16] {
     block
 }
 
-/// codeNum of each coded_block_pattern (table 9-4), for blocks of 4x4 predicted from their neighbours.
-const INTRA_PATTERN: [u32; 48] = [
+/// codeNum of coded_block_pattern for blocks of 4x4 predicted from their neighbours (table 9-4).
+fn intra_pattern<const N: usize>(pattern: u8) -> u32 {
+    let pattern = usize::from(pattern);
+    u32::from(if N == 1 { INTRA_PATTERN[pattern] } else { INTRA_PATTERN_FULL[pattern] })
+}
+
+/// The same for macroblocks predicted from the picture before.
+fn inter_pattern<const N: usize>(pattern: u8) -> u32 {
+    let pattern = usize::from(pattern);
+    u32::from(if N == 1 { INTER_PATTERN[pattern] } else { INTER_PATTERN_FULL[pattern] })
+}
+
+/// Table 9-4 a, for ChromaArrayType 1 and 2.
+static INTRA_PATTERN: [u8; 48] = [
     3, 29, 30, 17, 31, 18, 37, 8, 32, 38, 19, 9, 20, 10, 11, 2, 16, 33, 34, 21, 35, 22, 39, 4, 36,
     40, 23, 5, 24, 6, 7, 1, 41, 42, 43, 25, 44, 26, 46, 12, 45, 47, 27, 13, 28, 14, 15, 0,
 ];
-/// The same for macroblocks predicted from the picture before.
-const INTER_PATTERN: [u32; 48] = [
+static INTER_PATTERN: [u8; 48] = [
     0, 2, 3, 7, 4, 8, 17, 13, 5, 18, 9, 14, 10, 15, 16, 11, 1, 32, 33, 36, 34, 37, 44, 40, 35, 45,
     38, 41, 39, 42, 43, 19, 6, 24, 25, 20, 26, 21, 46, 28, 27, 47, 22, 29, 23, 30, 31, 12,
 ];
+/// Table 9-4 b, for ChromaArrayType 0 and 3.
+static INTRA_PATTERN_FULL: [u8; 16] = [1, 10, 11, 6, 12, 7, 14, 2, 13, 15, 8, 3, 9, 4, 5, 0];
+static INTER_PATTERN_FULL: [u8; 16] = [0, 1, 2, 5, 3, 6, 14, 10, 4, 15, 7, 11, 8, 12, 13, 9];
