@@ -3,8 +3,9 @@
 //! A desktop is still for seconds and then new all over, so the quantizer is chosen from what is known before coding:
 //! how many macroblocks are new and how long the link has been idle.
 //!
-//! * A small change is sharp at once, unless it falls together with a step of sharpening; a large one gets the finest quantizer that is expected to fit what the link
-//!   carries in [`BURST`], or in the time since the last picture while pictures follow each other.
+//! * A small change is sharp at once, unless it falls together with a step of sharpening; a large one gets the finest
+//!   quantizer that is expected to fit what the link carries in [`BURST`], or in the time since the last picture while
+//!   pictures follow each other.
 //! * What the viewer has coarsely is sharpened in a few steps of bounded size once the picture rests.
 //! * Cost is predicted as `density * blocks * 2^((30 - quantizer) / 8)`; both densities are learned.
 

@@ -1,7 +1,12 @@
-//! H.264 as a viewer gets it: coded, decoded by OpenH264's decoder, compared with the source.
+//! H.264 as a viewer gets it: coded, decoded by OpenH264's decoder (4:2:0) or FFmpeg's, compared with the source.
 //!
 //! Expected values come from the formulas of BT.709 and the syntax of ITU-T H.264 themselves, not from the code that is
 //! tested.
+
+#[path = "../src/ffmpeg.rs"]
+mod ffmpeg;
+#[path = "h264/full_colour.rs"]
+mod full_colour;
 
 use std::time::Duration;
 
@@ -100,8 +105,12 @@ struct Coded {
 
 impl Session {
     fn new(size: Size, threads: u32) -> Session {
+        Session::sampled(Chroma::Yuv420, size, threads)
+    }
+
+    fn sampled(chroma: Chroma, size: Size, threads: u32) -> Session {
         let bitrate = Bitrate::mbps(20);
-        let config = EncoderConfig { size, chroma: Chroma::Yuv420, bitrate, max_fps: 30, threads };
+        let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads };
         let encoder = open(Codec::H264, &config).unwrap();
         Session { encoder, decoder: Decoder::new().unwrap(), now: Time::from_millis(1), bitrate }
     }
@@ -179,7 +188,8 @@ struct Seen {
 impl Seen {
     /// The colour at a place, by the inverse of BT.709 limited range.
     fn rgb(&self, x: usize, y: usize) -> [i32; 3] {
-        let chroma = y / 2 * (self.width / 2) + x / 2;
+        let factor = if self.u.len() == self.y.len() { 1 } else { 2 };
+        let chroma = y / factor * (self.width / factor) + x / factor;
         let luma = (f64::from(self.y[y * self.width + x]) - 16.0) * 255.0 / 219.0;
         let (cb, cr) = (f64::from(self.u[chroma]) - 128.0, f64::from(self.v[chroma]) - 128.0);
         let (cb, cr) = (cb * 255.0 / 224.0, cr * 255.0 / 224.0);
@@ -521,10 +531,15 @@ impl Bits<'_> {
 }
 
 #[test]
-fn the_sequence_parameters_say_baseline_and_bt709_limited() {
+fn the_sequence_parameters_say_profile_and_bt709_limited() {
+    check_sequence_parameters(Chroma::Yuv420);
+    check_sequence_parameters(Chroma::Yuv444);
+}
+
+fn check_sequence_parameters(chroma: Chroma) {
     let size = Size::new(638, 362);
     let (page, damage) = page(size);
-    let mut session = Session::new(size, 1);
+    let mut session = Session::sampled(chroma, size, 1);
     session.update(&page, &damage);
     let key = session.encode(false);
     let mut raw = Vec::new();
@@ -535,10 +550,18 @@ fn the_sequence_parameters_say_baseline_and_bt709_limited() {
         }
     }
     let mut bits = Bits(&raw, 0);
-    assert_eq!(bits.u(8), 66, "profile_idc");
-    assert_eq!(bits.u(8) & 0xC0, 0xC0, "constrained baseline: constraint_set0 and 1");
-    assert_eq!(bits.u(8), 31, "level_idc");
+    let profile = [bits.u(8), bits.u(8), bits.u(8)];
     bits.ue(); // seq_parameter_set_id
+    if chroma == Chroma::Yuv420 {
+        assert_eq!([profile[0], profile[1] & 0xC0, profile[2]], [66, 0xC0, 31], "42e01f");
+    } else {
+        assert_eq!(profile, [244, 0, 31], "f4001f: High 4:4:4 Predictive");
+        assert_eq!(bits.ue(), 3, "chroma_format_idc");
+        assert_eq!(bits.u(1), 0, "separate_colour_plane_flag");
+        assert_eq!([bits.ue(), bits.ue()], [0, 0], "bit depths of luma and chroma, minus 8");
+        assert_eq!(bits.u(1), 0, "qpprime_y_zero_transform_bypass_flag");
+        assert_eq!(bits.u(1), 0, "seq_scaling_matrix_present_flag");
+    }
     bits.ue(); // log2_max_frame_num_minus4
     match bits.ue() {
         0 => {
@@ -552,11 +575,9 @@ fn the_sequence_parameters_say_baseline_and_bt709_limited() {
     assert_eq!(bits.u(1), 1, "frame_mbs_only_flag");
     bits.u(1); // direct_8x8_inference_flag
     assert_eq!(bits.u(1), 1, "frame_cropping_flag");
-    assert_eq!(
-        [(); 4].map(|()| bits.ue()),
-        [0, 1, 0, 3],
-        "left, right, top, bottom, in pairs of pixels"
-    );
+    // CropUnitX and CropUnitY are a pair of pixels in 4:2:0.
+    let cut = if chroma == Chroma::Yuv420 { [0, 1, 0, 3] } else { [0, 2, 0, 6] };
+    assert_eq!([(); 4].map(|()| bits.ue()), cut, "left, right, top, bottom");
     assert_eq!(bits.u(1), 1, "vui_parameters_present_flag");
     assert_eq!(bits.u(1), 0, "aspect_ratio_info_present_flag");
     assert_eq!(bits.u(1), 0, "overscan_info_present_flag");

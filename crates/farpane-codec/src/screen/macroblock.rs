@@ -37,9 +37,8 @@ pub(super) struct Quantization {
 }
 
 impl Quantization {
-    /// `chroma_offset` is the stream's chroma_qp_index_offset.
-    pub(super) fn new(quantizer: u8, chroma_offset: i8) -> Quantization {
-        let quantizers = [quantizer, chroma_quantizer(quantizer, chroma_offset)];
+    pub(super) fn new(quantizer: u8) -> Quantization {
+        let quantizers = [quantizer, chroma_quantizer(quantizer)];
         Quantization {
             quantizer,
             lambda: ((f64::from(quantizer) - 12.0) / 6.0).exp2().round().max(1.0) as u32,
@@ -179,13 +178,7 @@ impl<const N: usize> Levels<N> {
         }
     }
 
-    fn intra_plane(
-        &mut self,
-        plane: usize,
-        source: &Luma,
-        seen: &mut Luma,
-        quantizer: &Quantizer,
-    ) {
+    fn intra_plane(&mut self, plane: usize, source: &Luma, seen: &mut Luma, quantizer: &Quantizer) {
         let (luma, luma_dc) = (&mut self.luma[plane], &mut self.luma_dc[plane]);
         if quantizer.is_nothing(square_difference(source, seen)) {
             *luma_dc = [0; 16];
@@ -368,7 +361,8 @@ impl<const N: usize> Levels<N> {
             luma: luma.map(|plane| plane.map(|row| row[3])),
             chroma: chroma.map(|plane| plane.map(|row| row[1])),
         };
-        let bottom = Counts { luma: luma.map(|plane| plane[3]), chroma: chroma.map(|plane| plane[1]) };
+        let bottom =
+            Counts { luma: luma.map(|plane| plane[3]), chroma: chroma.map(|plane| plane[1]) };
         [right, bottom]
     }
 }

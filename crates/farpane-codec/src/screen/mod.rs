@@ -166,7 +166,7 @@ impl Screen {
         let (reference, out) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
         let [first, second] = &mut self.quantizers;
         let (before, after) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
-        let quantization = Quantization::new(header.quantizer, headers::chroma_offset(self.format.chroma));
+        let quantization = Quantization::new(header.quantizer);
         let shared = Shared {
             source: &self.planes[self.source],
             reference: header.key_frame.is_none().then_some(reference),
@@ -205,9 +205,7 @@ impl Screen {
             for share in shares.drain(1..) {
                 std::thread::Builder::new()
                     .name("farpane-slice".into())
-                    .spawn_scoped(scope, || {
-                        share.into_iter().for_each(|part| code(&shared, part))
-                    })
+                    .spawn_scoped(scope, || share.into_iter().for_each(|part| code(&shared, part)))
                     .expect("the system starts a thread");
             }
             shares.into_iter().flatten().for_each(|part| code(&shared, part));
@@ -228,7 +226,7 @@ impl Screen {
             headers::sequence(&mut bits, coded, chroma, level);
             put(0x67, bits.bytes());
             bits.clear();
-            headers::picture(&mut bits, chroma);
+            headers::picture(&mut bits);
             put(0x68, bits.bytes());
         }
         for slice in &self.slices {
@@ -495,6 +493,37 @@ mod tests {
                 let differs = pictures.iter().position(|picture| seen.next() != Some(picture));
                 assert_eq!(differs, None, "{chroma}, seed {seed}");
             }
+        }
+    }
+
+    /// Noise at a quantizer that rate control never asks for would be larger than the standard allows.
+    #[test]
+    fn what_comes_out_too_large_is_left_uncompressed() {
+        for (chroma, name, raw) in
+            [(Chroma::Yuv420, "yuv420p", 384), (Chroma::Yuv444, "yuv444p", 768)]
+        {
+            let (size, bitrate) = (Size::new(96, 80), Bitrate::mbps(8));
+            let config = EncoderConfig { size, chroma, bitrate, max_fps: 60, threads: 1 };
+            let format = Format::new(&config).unwrap();
+            let mut encoder = Screen::new(format);
+            let stride = size.width as usize * 4;
+            let mut random = Random(5);
+            let (mut stream, mut pictures) = (Vec::new(), Vec::new());
+            for number in 0..3 {
+                let pixels = (0..stride * 80).map(|_| random.below(2) as u8 * 255).collect();
+                let frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
+                encoder.update(Picture { frame: &frame, damage: &Rect::of(size).into() });
+                let key_frame = (number == 0).then_some(1);
+                encoder.plan(key_frame.is_some());
+                let header = PictureHeader { key_frame, number, quantizer: 2 };
+                encoder.code(header);
+                encoder.assemble(header);
+                encoder.shown = 1 - encoder.shown;
+                assert!(encoder.stream.len() > raw * format.blocks() as usize);
+                stream.extend_from_slice(&encoder.stream);
+                pictures.extend(visible(&format, &encoder.references[encoder.shown]).concat());
+            }
+            assert!(ffmpeg::decode(&stream, name) == pictures, "{chroma}");
         }
     }
 }

@@ -53,9 +53,9 @@ pub(crate) fn is_moved(now: &Planes, before: &Planes, x: usize, y: usize, vector
     }
     let planes = [(&now.u, &before.u), (&now.v, &before.v)];
     match now.chroma {
-        Chroma::Yuv444 => planes.into_iter().all(|(now, before)| {
-            is_same_square::<16>(now, before, [x, y], [from_x, from_y])
-        }),
+        Chroma::Yuv444 => planes
+            .into_iter()
+            .all(|(now, before)| is_same_square::<16>(now, before, [x, y], [from_x, from_y])),
         Chroma::Yuv420 if (from_x | from_y) & 1 != 0 => true,
         Chroma::Yuv420 => planes.into_iter().all(|(now, before)| {
             is_same_square::<8>(now, before, [x / 2, y / 2], [from_x / 2, from_y / 2])
@@ -93,10 +93,12 @@ fn search(now: &Planes, before: &Planes, x: usize, y: usize) -> Option<Vector> {
     let key: Option<&[u8; 16]> = now.y.data[(y + 8) * stride + x..].first_chunk();
     let rows = y.saturating_sub(FARTHEST.1 as usize)
         ..(y + FARTHEST.1 as usize).min(now.y.padded_height - 16);
-    let vertical = rows.filter(|from| before.y.data[(from + 8) * stride + x..].first_chunk() == key);
+    let vertical =
+        rows.filter(|from| before.y.data[(from + 8) * stride + x..].first_chunk() == key);
     let vertical = vertical.map(|from| Vector::whole(0, from as i32 - y as i32));
     let row = &before.y.data[(y + 8) * stride..][..stride];
-    let horizontal = row.windows(16).enumerate().filter(|(_, samples)| samples.first_chunk() == key);
+    let horizontal =
+        row.windows(16).enumerate().filter(|(_, samples)| samples.first_chunk() == key);
     let horizontal = horizontal.map(|(from, _)| from as i32 - x as i32);
     let horizontal = horizontal.filter(|dx| dx.abs() <= FARTHEST.0).map(|dx| Vector::whole(dx, 0));
     let mut found: Vec<Vector> = vertical.chain(horizontal).take(8).collect();

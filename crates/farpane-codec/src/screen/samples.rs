@@ -23,9 +23,7 @@ impl<const N: usize> Samples<N> {
     #[inline]
     pub(super) fn load(planes: [(&[u8], usize); 3], column: usize, row: usize) -> Samples<N> {
         Samples {
-            luma: std::array::from_fn(|at| {
-                load(planes[at].0, planes[at].1, column * 16, row * 16)
-            }),
+            luma: std::array::from_fn(|at| load(planes[at].0, planes[at].1, column * 16, row * 16)),
             chroma: if N == 1 { load_chroma(planes, column, row) } else { NO_CHROMA },
         }
     }
@@ -52,11 +50,7 @@ impl<const N: usize> Samples<N> {
 
 /// U and V of half the density.
 #[inline]
-pub(super) fn load_chroma(
-    planes: [(&[u8], usize); 3],
-    column: usize,
-    row: usize,
-) -> [Chroma; 2] {
+pub(super) fn load_chroma(planes: [(&[u8], usize); 3], column: usize, row: usize) -> [Chroma; 2] {
     [planes[1], planes[2]].map(|(plane, stride)| load(plane, stride, column * 8, row * 8))
 }
 

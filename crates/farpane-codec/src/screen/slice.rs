@@ -9,9 +9,7 @@ use super::bits::Bits;
 use super::intra::{Around, Canvas, best16};
 use super::macroblock::{BLOCKS, Counts, Levels, Quantization};
 use super::motion::{Reference, Search, Vector};
-use super::samples::{
-    self, Chroma, Luma, NO_CHROMA, Samples, difference, square_difference,
-};
+use super::samples::{self, Chroma, Luma, NO_CHROMA, Samples, difference, square_difference};
 
 /// What becomes of a macroblock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +85,8 @@ pub(super) fn code<const N: usize>(shared: &Shared<'_>, part: Part<'_>) {
     let width = shared.width;
     let rows = part.plans.len() / width;
     let above = vec![None; width + 1];
-    let mut slice: Slice<'_, N> = Slice { shared, part, above, left: None, corner: None, skipped: 0 };
+    let mut slice: Slice<'_, N> =
+        Slice { shared, part, above, left: None, corner: None, skipped: 0 };
     let mut levels = Levels::new();
     for row in 0..rows {
         (slice.left, slice.corner) = (None, None);
@@ -139,7 +138,13 @@ impl<const N: usize> Slice<'_, N> {
     }
 
     /// The macroblock by `vector`, which keeps it in the picture.
-    fn predict(&self, reference: &Reference, column: usize, row: usize, vector: Vector) -> Samples<N> {
+    fn predict(
+        &self,
+        reference: &Reference,
+        column: usize,
+        row: usize,
+        vector: Vector,
+    ) -> Samples<N> {
         reference.predict(column * 16, self.picture_row(row) * 16, vector)
     }
 
@@ -264,7 +269,12 @@ impl<const N: usize> Slice<'_, N> {
             .expect("four corners")
     }
 
-    fn write_inter(&mut self, column: usize, vector: Vector, levels: &Levels<N>) -> (Edge<N>, Edge<N>) {
+    fn write_inter(
+        &mut self,
+        column: usize,
+        vector: Vector,
+        levels: &Levels<N>,
+    ) -> (Edge<N>, Edge<N>) {
         self.begin();
         self.write_vector(column, vector);
         self.part.bits.ue(inter_pattern::<N>(levels.pattern));
@@ -536,7 +546,12 @@ impl<const N: usize> Slice<'_, N> {
     }
 
     /// I_PCM.
-    fn uncompressed(&mut self, source: &Samples<N>, column: usize, row: usize) -> (Edge<N>, Edge<N>) {
+    fn uncompressed(
+        &mut self,
+        source: &Samples<N>,
+        column: usize,
+        row: usize,
+    ) -> (Edge<N>, Edge<N>) {
         self.store(source, column, row);
         self.write_type(UNCOMPRESSED);
         let bits = &mut self.part.bits;
@@ -554,10 +569,7 @@ fn chroma_difference(a: &[Chroma; 2], b: &[Chroma; 2]) -> u32 {
     a.iter().zip(b).map(|(a, b)| square_difference(a, b)).sum()
 }
 
-fn intra_edges<const N: usize>(
-    counts: [Counts<N>; 2],
-    modes: [[u8; 4]; 2],
-) -> (Edge<N>, Edge<N>) {
+fn intra_edges<const N: usize>(counts: [Counts<N>; 2], modes: [[u8; 4]; 2]) -> (Edge<N>, Edge<N>) {
     let edge = |side: usize| Edge { vector: None, counts: counts[side], modes: modes[side] };
     (edge(0), edge(1))
 }

@@ -206,12 +206,11 @@ pub(super) fn hadamard2([a, b, c, d]: [i32; 4]) -> [i32; 4] {
     [a + b + c + d, a - b + c - d, a + b - c - d, a - b - c + d]
 }
 
-/// The chroma quantizer of a luma quantizer and chroma_qp_index_offset (clause 8.5.8, table 8-15).
-pub(super) fn chroma_quantizer(luma: u8, offset: i8) -> u8 {
+/// The chroma quantizer of a luma quantizer (table 8-15).
+pub(super) fn chroma_quantizer(luma: u8) -> u8 {
     const FROM_30: [u8; 22] =
         [29, 30, 31, 32, 32, 33, 34, 34, 35, 35, 36, 36, 37, 37, 37, 38, 38, 38, 39, 39, 39, 39];
-    let index = luma.saturating_add_signed(offset).min(51);
-    index.checked_sub(30).map_or(index, |at| FROM_30[usize::from(at)])
+    luma.checked_sub(30).map_or(luma, |at| FROM_30[usize::from(at)])
 }
 
 #[cfg(test)]
