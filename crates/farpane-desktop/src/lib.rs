@@ -9,6 +9,7 @@
 mod bell;
 mod canvas;
 mod cursor;
+pub mod draw;
 mod fill;
 mod font;
 pub mod replay;

@@ -19,10 +19,11 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
-use farpane_media::{Clock, Rect, Size, Time};
+use farpane_media::{Clock, Rect, Size};
 
 use crate::bell::Bell;
 use crate::canvas::Canvas;
+use crate::draw::Surface;
 use crate::show::{Show, Stage};
 use crate::{CaptureError, CursorEvent, Desktop, NoInput};
 
@@ -105,7 +106,7 @@ pub(crate) fn open(path: &Path, clock: Clock) -> Result<Desktop, ReplayError> {
     let mut canvas = Canvas::new(header.size);
     let row = vec![0; header.size.width as usize * 4];
     let mut recording = Recording { file, header, next: 0, row };
-    recording.read_frame(&mut canvas, clock.now())?;
+    canvas.draw(clock.now(), |surface| recording.read_frame(surface))?;
     let period = (header.frames > 1).then(|| Duration::from_secs(1) / header.fps);
     Ok(Desktop {
         capturer: Box::new(Stage::new(recording, canvas, period, Bell::new()?, clock)),
@@ -126,7 +127,7 @@ impl Recording {
     /// Rows are compared and noted in pieces of this many pixels.
     const TILE: u32 = 64;
 
-    fn read_frame(&mut self, canvas: &mut Canvas, now: Time) -> io::Result<()> {
+    fn read_frame(&mut self, surface: &mut Surface) -> io::Result<()> {
         if self.next == self.header.frames {
             self.file.seek(SeekFrom::Start(Header::LEN as u64))?;
             self.next = 0;
@@ -138,7 +139,7 @@ impl Recording {
             let h = Self::TILE.min(size.height - top);
             for y in top..top + h {
                 self.file.read_exact(&mut self.row)?;
-                let old = canvas.row_mut(&Rect::of(size), y);
+                let old = surface.row_mut(&Rect::of(size), y);
                 let tiles = old
                     .chunks_mut(Self::TILE as usize * 4)
                     .zip(self.row.chunks(Self::TILE as usize * 4));
@@ -152,7 +153,7 @@ impl Recording {
             for (x, _) in
                 (0..size.width).step_by(Self::TILE as usize).zip(differs).filter(|(_, d)| *d)
             {
-                canvas.touch(Rect::new(x, top, Self::TILE, h), now);
+                surface.touch(Rect::new(x, top, Self::TILE, h));
             }
         }
         self.next += 1;
@@ -161,10 +162,10 @@ impl Recording {
 }
 
 impl Show for Recording {
-    fn step(&mut self, canvas: &mut Canvas, now: Time) -> Result<(), CaptureError> {
-        self.read_frame(canvas, now)
+    fn step(&mut self, surface: &mut Surface) -> Result<(), CaptureError> {
+        self.read_frame(surface)
             .map_err(|why| CaptureError::Lost(format!("the recording broke off: {why}")))
     }
 
-    fn react(&mut self, _: &mut Canvas, _: &mut VecDeque<CursorEvent>, _: Time) {}
+    fn react(&mut self, _: &mut Surface, _: &mut VecDeque<CursorEvent>) {}
 }

@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farpane_media::{Clock, Rect, Size, Time};
+use farpane_media::{Clock, Size, Time};
 
 use crate::bell::Bell;
 use crate::canvas::Canvas;
+use crate::draw::Surface;
 use crate::{CaptureError, CaptureHandle, Captured, Capturer, CursorEvent};
 
 /// What is drawn.
 pub(crate) trait Show: Send {
     /// Draws the next picture over the one before.
-    fn step(&mut self, canvas: &mut Canvas, now: Time) -> Result<(), CaptureError>;
+    fn step(&mut self, surface: &mut Surface) -> Result<(), CaptureError>;
 
     /// Draws what input has arrived and tells how the cursor changed.
-    fn react(&mut self, canvas: &mut Canvas, cursor: &mut VecDeque<CursorEvent>, now: Time);
+    fn react(&mut self, surface: &mut Surface, cursor: &mut VecDeque<CursorEvent>);
 }
 
 pub(crate) struct Stage<S> {
@@ -48,7 +49,7 @@ impl<S: Show> Stage<S> {
     /// One step for each period that passed on time; a late caller does not get a burst to catch up.
     fn step_when_due(&mut self, now: Time) -> Result<(), CaptureError> {
         let Some(period) = self.period.filter(|_| now >= self.next_step) else { return Ok(()) };
-        self.show.step(&mut self.canvas, now)?;
+        self.canvas.draw(now, |surface| self.show.step(surface))?;
         self.next_step = (self.next_step + period).max(now);
         Ok(())
     }
@@ -56,7 +57,7 @@ impl<S: Show> Stage<S> {
 
 impl<S: Show> Capturer for Stage<S> {
     fn size(&self) -> Size {
-        self.canvas.size
+        self.canvas.surface.size()
     }
 
     fn rest(&mut self) -> Result<Captured, CaptureError> {
@@ -66,7 +67,7 @@ impl<S: Show> Capturer for Stage<S> {
                 return Ok(Captured::Stopped);
             }
             if rung & Bell::REFRESH != 0 {
-                self.canvas.touch(Rect::of(self.canvas.size), self.clock.now());
+                self.canvas.refresh(self.clock.now());
             }
             if rung != 0 {
                 return Ok(Captured::Nothing);
@@ -83,9 +84,9 @@ impl<S: Show> Capturer for Stage<S> {
                 return Ok(Captured::Stopped);
             }
             if rung & Bell::REFRESH != 0 {
-                self.canvas.touch(Rect::of(self.canvas.size), now);
+                self.canvas.refresh(now);
             }
-            self.show.react(&mut self.canvas, &mut self.cursor, now);
+            self.canvas.draw(now, |surface| self.show.react(surface, &mut self.cursor));
             if let Some(event) = self.cursor.pop_front() {
                 return Ok(Captured::Cursor(event));
             }

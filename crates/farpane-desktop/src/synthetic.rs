@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use farpane_media::{Clock, Rect, Size, Time};
+use farpane_media::{Clock, Rect, Size};
 
 use crate::bell::Bell;
-use crate::canvas::{Canvas, Colour};
+use crate::canvas::Canvas;
+use crate::draw::{Colour, Surface};
 use crate::font::CELL;
 use crate::show::{Show, Stage};
 use crate::source::ParseSourceError;
@@ -124,7 +125,7 @@ pub(crate) fn open(options: &Options, clock: Clock) -> std::io::Result<Desktop> 
     let moves = options.scene != Scene::Idle;
     let period = moves.then(|| Duration::from_secs(1) / options.fps);
     let mut canvas = Canvas::new(options.size);
-    let scene = Drawing::new(options, marks, &mut canvas, clock.now());
+    let scene = canvas.draw(clock.now(), |surface| Drawing::new(options, marks, surface));
     let input = Marker { marks: sender, bell: bell.clone(), held: Vec::new(), buttons: Vec::new() };
     Ok(Desktop {
         capturer: Box::new(Stage::new(scene, canvas, period, bell, clock)),
@@ -164,7 +165,7 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn new(options: &Options, marks: Receiver<Mark>, canvas: &mut Canvas, now: Time) -> Drawing {
+    fn new(options: &Options, marks: Receiver<Mark>, surface: &mut Surface) -> Drawing {
         let drawing = Drawing {
             scene: options.scene,
             seed: options.seed,
@@ -176,28 +177,28 @@ impl Drawing {
             keys: 0,
             thumb: 0.0,
         };
-        canvas.fill(Rect::of(options.size), PAPER, now);
+        surface.fill(Rect::of(options.size), PAPER);
         match options.scene {
             Scene::Typing => {}
-            Scene::Video => drawing.video(canvas, now),
-            _ => drawing.page(canvas, Rect::of(options.size), now),
+            Scene::Video => drawing.video(surface),
+            _ => drawing.page(surface, Rect::of(options.size)),
         }
         drawing
     }
 
     /// Redraws every character cell of the page that touches `rect`.
-    fn page(&self, canvas: &mut Canvas, rect: Rect, now: Time) {
+    fn page(&self, surface: &mut Surface, rect: Rect) {
         for line in rect.y / LINE..rect.bottom().div_ceil(LINE) {
             for column in rect.x / COLUMN..rect.right().div_ceil(COLUMN) {
-                self.cell(canvas, u64::from(line), column, line * LINE, now);
+                self.cell(surface, u64::from(line), column, line * LINE);
             }
         }
     }
 
     /// Draws the character at `column` of text line `line` with its top at row `y`.
-    fn cell(&self, canvas: &mut Canvas, line: u64, column: u32, y: u32, now: Time) {
+    fn cell(&self, surface: &mut Surface, line: u64, column: u32, y: u32) {
         let (text, ink) = self.letter(line, column);
-        canvas.glyph((column * COLUMN, y), text, SCALE, ink, PAPER, now);
+        surface.glyph((column * COLUMN, y), text, SCALE, ink, PAPER);
     }
 
     /// The endless text of this seed: words of about five letters, lines of uneven length, some words coloured.
@@ -214,39 +215,39 @@ impl Drawing {
         (text, INKS[if word.is_multiple_of(3) { word as usize / 3 % INKS.len() } else { 0 }])
     }
 
-    fn clock(&self, canvas: &mut Canvas, now: Time) {
+    fn clock(&self, surface: &mut Surface) {
         const SCALE: u32 = 4;
         let millis = self.steps * 1000 / u64::from(self.fps);
         let (s, ms) = (millis / 1000, millis % 1000);
         let text = format!("{:02}:{:02}:{:02}.{ms:03}", s / 3600 % 24, s / 60 % 60, s % 60);
-        canvas.text((4 * LINE, 4 * LINE), &text, SCALE, 0xffffff, 0x073642, now);
+        surface.text((4 * LINE, 4 * LINE), &text, SCALE, 0xffffff, 0x073642);
     }
 
-    fn typing(&self, canvas: &mut Canvas, now: Time) {
-        let columns = (canvas.size.width / COLUMN).max(2) - 1;
-        let rows = u64::from((canvas.size.height / LINE).max(1));
+    fn typing(&self, surface: &mut Surface) {
+        let columns = (surface.size().width / COLUMN).max(2) - 1;
+        let rows = u64::from((surface.size().height / LINE).max(1));
         let (line, column) =
             (self.steps / u64::from(columns), (self.steps % u64::from(columns)) as u32);
         let y = line.min(rows - 1) as u32 * LINE;
         if column == 0 && line > 0 {
             // Take the caret off the end of the line before.
             let end = if line < rows { y - LINE } else { y };
-            canvas.fill(Rect::new(columns * COLUMN, end, COLUMN, LINE), PAPER, now);
+            surface.fill(Rect::new(columns * COLUMN, end, COLUMN, LINE), PAPER);
             if line >= rows {
-                let page = Rect::new(0, 0, canvas.size.width, rows as u32 * LINE);
-                canvas.scroll_up(page, LINE, now);
-                canvas.fill(Rect::new(0, y, canvas.size.width, LINE), PAPER, now);
+                let page = Rect::new(0, 0, surface.size().width, rows as u32 * LINE);
+                surface.scroll_up(page, LINE);
+                surface.fill(Rect::new(0, y, surface.size().width, LINE), PAPER);
             }
         }
-        self.cell(canvas, line, column, y, now);
-        canvas.fill(Rect::new((column + 1) * COLUMN, y, COLUMN, LINE), INKS[0], now);
+        self.cell(surface, line, column, y);
+        surface.fill(Rect::new((column + 1) * COLUMN, y, COLUMN, LINE), INKS[0]);
     }
 
-    fn scroll(&self, canvas: &mut Canvas, now: Time) {
+    fn scroll(&self, surface: &mut Surface) {
         const BY: u32 = LINE / 2;
-        let size = canvas.size;
-        canvas.scroll_up(Rect::of(size), BY, now);
-        canvas.fill(Rect::new(0, size.height - BY, size.width, BY), PAPER, now);
+        let size = surface.size();
+        surface.scroll_up(Rect::of(size), BY);
+        surface.fill(Rect::new(0, size.height - BY, size.width, BY), PAPER);
         // Text rows in page coordinates: `offset` of them have left at the top.
         let offset = self.steps * u64::from(BY);
         let first = (offset + u64::from(size.height - BY)) / u64::from(LINE);
@@ -254,30 +255,30 @@ impl Drawing {
         for line in first..=last {
             let y = (line * u64::from(LINE)).saturating_sub(offset) as u32;
             for column in 0..size.width.div_ceil(COLUMN) {
-                self.cell(canvas, line, column, y, now);
+                self.cell(surface, line, column, y);
             }
         }
     }
 
-    fn window(&self, canvas: &mut Canvas, now: Time) {
-        let size = canvas.size;
+    fn window(&self, surface: &mut Surface) {
+        let size = surface.size();
         let (w, h) = (size.width / 3, size.height / 3);
         let place = |step: u64| {
             let x = triangle(step * 9 + self.seed % 97, u64::from(size.width - w));
             Rect::new(x, triangle(step * 5 + self.seed % 89, u64::from(size.height - h)), w, h)
         };
         if self.steps > 1 {
-            self.page(canvas, place(self.steps - 1), now);
+            self.page(surface, place(self.steps - 1));
         }
         let at = place(self.steps);
-        canvas.fill(at, 0xeee8d5, now);
-        canvas.fill(Rect { h: LINE + 4, ..at }, 0x268bd2, now);
+        surface.fill(at, 0xeee8d5);
+        surface.fill(Rect { h: LINE + 4, ..at }, 0x268bd2);
         let title: String = "A moving window".chars().take((w / COLUMN) as usize).collect();
-        canvas.text((at.x, at.y + 2), &title, SCALE, 0xffffff, 0x268bd2, now);
+        surface.text((at.x, at.y + 2), &title, SCALE, 0xffffff, 0x268bd2);
     }
 
-    fn video(&self, canvas: &mut Canvas, now: Time) {
-        let size = canvas.size;
+    fn video(&self, surface: &mut Surface) {
+        let size = surface.size();
         let t = self.steps as u32;
         let radius = i64::from(size.width.min(size.height) / 6);
         let disc_x = i64::from(triangle(self.steps * 11, u64::from(size.width)));
@@ -286,7 +287,7 @@ impl Drawing {
         let mut noise = hash(self.seed, self.steps, 1) as u32 | 1;
         for y in 0..size.height {
             let dy = i64::from(y) - disc_y;
-            for (x, p) in (0u32..).zip(canvas.row_mut(&whole, y).chunks_exact_mut(4)) {
+            for (x, p) in (0u32..).zip(surface.row_mut(&whole, y).chunks_exact_mut(4)) {
                 // Xorshift (Marsaglia 2003): cheap grain as a camera has it.
                 noise ^= noise << 13;
                 noise ^= noise >> 17;
@@ -300,20 +301,20 @@ impl Drawing {
                 p[3] = 0xff;
             }
         }
-        canvas.touch(whole, now);
+        surface.touch(whole);
     }
 
-    fn corners(&self, canvas: &mut Canvas, now: Time) {
+    fn corners(&self, surface: &mut Surface) {
         const SIDE: u32 = 32;
         let colour = hash(self.seed, self.steps, 2) as Colour;
-        let (right, bottom) = (canvas.size.width - SIDE, canvas.size.height - SIDE);
-        canvas.fill(Rect::new(0, 0, SIDE, SIDE), colour, now);
-        canvas.fill(Rect::new(right, bottom, SIDE, SIDE), !colour, now);
+        let (right, bottom) = (surface.size().width - SIDE, surface.size().height - SIDE);
+        surface.fill(Rect::new(0, 0, SIDE, SIDE), colour);
+        surface.fill(Rect::new(right, bottom, SIDE, SIDE), !colour);
     }
 
-    fn draw(&mut self, mark: &Mark, canvas: &mut Canvas, now: Time) {
+    fn draw(&mut self, mark: &Mark, surface: &mut Surface) {
         const SQUARE: u32 = 24;
-        let (width, height) = (canvas.size.width, canvas.size.height);
+        let (width, height) = (surface.size().width, surface.size().height);
         match mark {
             Mark::Pointer(x, y) => self.pointer = (pixel_at(*x, width), pixel_at(*y, height)),
             Mark::Button(button) => {
@@ -326,51 +327,51 @@ impl Drawing {
                 };
                 let (x, y) = self.pointer;
                 let (left, top) = (x.saturating_sub(SQUARE / 2), y.saturating_sub(SQUARE / 2));
-                canvas.fill(Rect::new(left, top, SQUARE, SQUARE), colour, now);
+                surface.fill(Rect::new(left, top, SQUARE, SQUARE), colour);
             }
             Mark::Key(text) => {
                 let columns = (width / COLUMN).max(1);
                 let at = (self.keys % columns * COLUMN, height - LINE);
-                canvas.glyph(at, *text, SCALE, 0xffffff, 0x002b36, now);
+                surface.glyph(at, *text, SCALE, 0xffffff, 0x002b36);
                 self.keys += 1;
             }
             Mark::Wheel(dy) => {
                 let track = Rect::new(width - LINE, 0, LINE, height);
                 self.thumb = (self.thumb + f64::from(*dy)).clamp(0.0, f64::from(height - LINE));
-                canvas.fill(track, 0xeee8d5, now);
-                canvas.fill(Rect { y: self.thumb as u32, h: LINE, ..track }, 0x586e75, now);
+                surface.fill(track, 0xeee8d5);
+                surface.fill(Rect { y: self.thumb as u32, h: LINE, ..track }, 0x586e75);
             }
         }
     }
 }
 
 impl Show for Drawing {
-    fn step(&mut self, canvas: &mut Canvas, now: Time) -> Result<(), CaptureError> {
+    fn step(&mut self, surface: &mut Surface) -> Result<(), CaptureError> {
         match self.scene {
             Scene::Idle => {}
-            Scene::Clock => self.clock(canvas, now),
-            Scene::Typing => self.typing(canvas, now),
+            Scene::Clock => self.clock(surface),
+            Scene::Typing => self.typing(surface),
             Scene::Scroll => {
                 self.steps += 1;
-                self.scroll(canvas, now);
+                self.scroll(surface);
                 return Ok(());
             }
             Scene::Window => {
                 self.steps += 1;
-                self.window(canvas, now);
+                self.window(surface);
                 return Ok(());
             }
-            Scene::Video => self.video(canvas, now),
-            Scene::Corners => self.corners(canvas, now),
+            Scene::Video => self.video(surface),
+            Scene::Corners => self.corners(surface),
         }
         self.steps += 1;
         Ok(())
     }
 
-    fn react(&mut self, canvas: &mut Canvas, cursor: &mut VecDeque<CursorEvent>, now: Time) {
+    fn react(&mut self, surface: &mut Surface, cursor: &mut VecDeque<CursorEvent>) {
         let before = self.pointer;
         while let Ok(mark) = self.marks.try_recv() {
-            self.draw(&mark, canvas, now);
+            self.draw(&mark, surface);
         }
         let first =
             self.shape.take().inspect(|shape| cursor.push_back(CursorEvent::Shape(shape.clone())));
