@@ -8,12 +8,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates from bottom to top. An arrow may only point to a crate named earlier.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "farpane-media",
     "farpane-pixel",
     "farpane-queue",
     "farpane-desktop",
     "farpane-codec",
+    "farpane-bench",
     "farpane-wire",
     "farpane-proto",
     "farpane-auth",

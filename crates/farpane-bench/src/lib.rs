@@ -1,0 +1,33 @@
+//! Measures codecs as a remote desktop uses them: on drawn desktops or recordings, at given bitrates, in the material's own
+//! time, with what a viewer gets to see held against the source.
+//!
+//! A [`Plan`] says what to run, [`run`] runs it, a [`Report`] is what came of it; [`table`], [`json`], [`csv`] and
+//! [`html`] write it down. Results but for costs are the same on every machine.
+
+#![forbid(unsafe_code)]
+
+mod bd_rate;
+mod coded;
+pub mod ffmpeg;
+pub mod file;
+mod link;
+mod material;
+mod metrics;
+mod own;
+mod paint;
+mod random;
+pub mod report;
+mod run;
+pub mod scene;
+mod summary;
+mod text;
+mod view;
+pub mod y4m;
+
+pub use bd_rate::{Point, bd_rate};
+pub use coded::Cost;
+pub use material::{Material, Pictures};
+pub use metrics::{Quality, psnr};
+pub use run::{Cell, Coder, Delta, LeftOut, PictureFigures, Plan, Progress, Report, Shown, run};
+pub use summary::{KeyFrames, Spread, Summary};
+pub use view::Look;
