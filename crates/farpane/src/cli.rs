@@ -1,9 +1,15 @@
 //! The command line. Its names are an interface: programs start farpane with them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use farpane_host::{Chroma, Codec, Source, VideoFormat};
+use farpane_bench::Coder;
+use farpane_bench::scene::Scene;
+use farpane_host::Source;
+use farpane_media::{Bitrate, Chroma, Codec, Size, VideoFormat};
+
+use crate::values;
 
 #[derive(Debug, Parser)]
 #[command(name = "farpane", version, about = "A remote desktop that you host yourself")]
@@ -16,6 +22,69 @@ pub struct Cli {
 pub enum Command {
     /// Share this desktop with whoever holds the one-time code that is printed
     Share(ShareOptions),
+    /// Measure, and compare with others
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Code drawn desktops or your own recordings: cost, bitrate, and what a viewer gets to see
+    Codec(CodecOptions),
+}
+
+/// Lists are separated by commas.
+#[derive(Args, Debug)]
+pub struct CodecOptions {
+    /// What to draw [default: all, or none with --file]: clock, scroll-vertical, scroll-horizontal, moving-window,
+    /// low-motion, high-motion, chaos, developer, typing, page-switch, photo, film, red-on-black
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = values::scene)]
+    pub scenes: Vec<Scene>,
+
+    /// What to measure, the first being what others are compared with: h264 is Farpane's; x264, vp9, svt-av1 and aom come
+    /// from ffmpeg, if that is installed [default: h264, and x264 if it is there]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = values::coder)]
+    pub encoders: Vec<Coder>,
+
+    /// Bits a second that rate control aims at and the viewer's link carries
+    #[arg(long, value_name = "RATES", value_delimiter = ',', value_parser = values::bitrate, default_value = "2M,8M")]
+    pub bitrates: Vec<Bitrate>,
+
+    /// 420, 444
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',', value_parser = values::chroma, default_value = "420")]
+    pub chroma: Vec<Chroma>,
+
+    /// Of drawn scenes and raw files, in pixels, even numbers [default: 1280x720]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = values::size)]
+    pub size: Option<Size>,
+
+    /// Of each scene or file, in its own time
+    #[arg(long, value_name = "N", default_value = "3", value_parser = values::seconds)]
+    pub seconds: f64,
+
+    /// Threads that an encoder may use
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub threads: Vec<u32>,
+
+    /// A recording of yours: YUV4MPEG2 (.y4m), or raw BGRX with --size and --fps
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub file: Vec<PathBuf>,
+
+    /// Pictures a second of raw files
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub fps: Option<u32>,
+
+    /// Writes all figures, every picture's among them; - is standard output, in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Writes a line a run
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// Writes a page to look at, which needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -104,6 +173,14 @@ mod tests {
             &["farpane", "share", "--nope"][..],
             &["farpane", "share", "--display", "nowhere"],
             &["farpane"],
+            &["farpane", "bench"],
+            &["farpane", "bench", "codec", "--scenes", "snow"],
+            &["farpane", "bench", "codec", "--encoders", "divx"],
+            &["farpane", "bench", "codec", "--bitrates", "fast"],
+            &["farpane", "bench", "codec", "--chroma", "422"],
+            &["farpane", "bench", "codec", "--size", "641x480"],
+            &["farpane", "bench", "codec", "--seconds", "0"],
+            &["farpane", "bench", "codec", "--threads", "0"],
         ] {
             assert_eq!(Cli::try_parse_from(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
@@ -114,5 +191,8 @@ mod tests {
         let line = "farpane share --display synthetic:scroll --listen 127.0.0.1:0 --accept --view-only --codec av1 \
                     --chroma 420 --json";
         assert!(Cli::try_parse_from(line.split(' ')).is_ok());
+        let line = "farpane bench codec --scenes clock,film --encoders h264,x264 --bitrates 2M,800k --chroma 420,444 \
+                    --size 1920x1080 --seconds 1.5 --threads 1,2 --file a.y4m b.bgrx --fps 30 --json - --csv c --html h";
+        assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
     }
 }

@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod bench;
 mod cli;
 mod failure;
 mod json;
 mod share;
 mod terminal;
+mod values;
 
 use std::process::ExitCode;
 
@@ -15,7 +17,7 @@ use clap::Parser;
 use farpane_pixel::{Level, UnknownLevel};
 use tracing_subscriber::EnvFilter;
 
-use cli::{Cli, Command};
+use cli::{Bench, Cli, Command};
 
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
@@ -25,7 +27,13 @@ fn main() -> ExitCode {
         eprintln!("farpane: FARPANE_CPU: {why}");
         return ExitCode::from(2);
     }
-    let Command::Share(options) = command;
+    match command {
+        Command::Share(options) => share(options),
+        Command::Bench(Bench::Codec(options)) => bench::run(&options),
+    }
+}
+
+fn share(options: cli::ShareOptions) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
