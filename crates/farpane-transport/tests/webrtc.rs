@@ -5,20 +5,24 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use farpane_media::{Bitrate, Clock};
+use farpane_media::{Bitrate, Chroma, Clock, Codec, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::{
     Channel, Event, NegotiationError, PathState, Remote, SendError, Transport, WebRtc, WebRtcConfig,
 };
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::format::{Codec as RtcCodec, FormatParams};
+use str0m::media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, RtpPacket};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
 /// Far longer than anything here takes; only a broken transport gets there.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+const AV1: VideoFormat = VideoFormat::new(Codec::Av1, Chroma::Yuv420);
+const AV1_FULL: VideoFormat = VideoFormat::new(Codec::Av1, Chroma::Yuv444);
 
 struct Viewer {
     rtc: Rtc,
@@ -39,13 +43,14 @@ struct Viewer {
 }
 
 impl Viewer {
-    fn offer(h264: bool) -> (Viewer, SdpOffer, SdpPendingOffer) {
+    fn offer(h264: bool, av1: bool) -> (Viewer, SdpOffer, SdpPendingOffer) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
         let mut config = Rtc::builder()
             .clear_codecs()
             .enable_h264(h264)
+            .enable_av1(av1)
             .enable_vp8(true)
             .set_extension(7, Extension::PlayoutDelay)
             .set_extension(8, Extension::AbsoluteCaptureTime)
@@ -53,6 +58,11 @@ impl Viewer {
         if !h264 {
             // Packetization mode 0 is not what the host sends.
             config.codec_config().add_h264(102.into(), None, false, 0x42e01f);
+        }
+        if av1 {
+            let full = FormatParams { profile: Some(1), ..FormatParams::default() };
+            let clock = Frequency::NINETY_KHZ;
+            config.codec_config().add_config(77.into(), None, RtcCodec::Av1, clock, None, full);
         }
         let mut rtc = config.build(Instant::now());
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
@@ -158,7 +168,7 @@ struct Session {
 
 impl Session {
     fn negotiated() -> Session {
-        let (mut viewer, offer, pending) = Viewer::offer(true);
+        let (mut viewer, offer, pending) = Viewer::offer(true, true);
         let clock = Clock::start();
         let (host, answer) =
             WebRtc::answer(&offer.to_sdp_string(), WebRtcConfig::default(), clock).unwrap();
@@ -196,8 +206,13 @@ impl Session {
     }
 
     fn send_frame(&mut self, frame: u64, packets: u8) {
+        self.send_frame_as(VideoFormat::default(), frame, packets);
+    }
+
+    fn send_frame_as(&mut self, format: VideoFormat, frame: u64, packets: u8) {
         for at in 0..packets {
             let meta = PacketMeta {
+                format,
                 rtp_time: frame as u32 * 3_000,
                 marker: at + 1 == packets,
                 frame,
@@ -236,7 +251,7 @@ fn video_arrives_in_order_with_marker_and_extensions() {
         Event::Connected { formats, route } => Some((formats.clone(), route.to_string())),
         _ => None,
     });
-    let formats = vec![VideoFormat::default()];
+    let formats = vec![VideoFormat::default(), AV1, AV1_FULL];
     assert_eq!(connected, Some((formats, "direct, UDP, IPv4".to_owned())));
     (0..10).for_each(|frame| session.send_frame(frame, 30));
     session.until("300 packets", |s| s.arrived().len() == 300);
@@ -414,9 +429,39 @@ fn closing_reaches_the_other_side() {
     assert_eq!(session.host.path().state, PathState::Closed);
 }
 
+/// As a browser sees it: the payload type says which decoder a packet is for.
+#[test]
+fn a_session_changes_between_the_formats_that_the_viewer_shows() {
+    let mut session = Session::connected();
+    session.send_frame_as(VideoFormat::default(), 0, 1);
+    session.send_frame_as(AV1, 1, 1);
+    session.send_frame_as(VideoFormat::new(Codec::H264, Chroma::Yuv444), 2, 1);
+    session.send_frame_as(AV1_FULL, 3, 1);
+    session.send_frame(4, 1);
+    session.until("four packets", |s| s.arrived().len() == 4);
+    let mut packets: Vec<&RtpPacket> = session.viewer.packets.iter().collect();
+    packets.retain(|packet| packet.payload.len() > 1);
+    packets.sort_by_key(|packet| packet.seq_no);
+    let config = session.viewer.rtc.codec_config();
+    let format = |packet: &&RtpPacket| {
+        let pt = packet.header.payload_type;
+        let params = config.params().iter().find(|params| params.pt() == pt).unwrap();
+        (packet.header.timestamp / 3_000, params.spec().codec, params.spec().format.profile)
+    };
+    let formats: Vec<_> = packets.iter().map(format).collect();
+    let expected = [
+        (0, RtcCodec::H264, None),
+        (1, RtcCodec::Av1, Some(0)),
+        // 2 is in a format that the viewer does not show.
+        (3, RtcCodec::Av1, Some(1)),
+        (4, RtcCodec::H264, None),
+    ];
+    assert_eq!(formats, expected);
+}
+
 #[test]
 fn a_viewer_without_our_codec_is_told_so() {
-    let (_viewer, offer, _) = Viewer::offer(false);
+    let (_viewer, offer, _) = Viewer::offer(false, false);
     let answer = WebRtc::answer(&offer.to_sdp_string(), WebRtcConfig::default(), Clock::start());
     assert!(matches!(answer, Err(NegotiationError::NoCommonCodec)));
 }

@@ -176,6 +176,18 @@ fn messages_have_the_golden_bytes() {
             view_only: false,
             codec: "H264".to_owned(),
             encoder: "OpenH264 2 slices".to_owned(),
+            reason: String::new(),
+        }),
+    );
+    golden.control(
+        "hello with reason",
+        control_message::Body::Hello(Hello {
+            width: 1920,
+            height: 1080,
+            view_only: true,
+            codec: "AV1".to_owned(),
+            encoder: "4:4:4, 2 threads".to_owned(),
+            reason: "the sharpest that the browser shows".to_owned(),
         }),
     );
     golden.control(
