@@ -3,6 +3,7 @@
 //! Expected values come from the formulas of BT.709 and the syntax of ITU-T H.264 themselves, not from the code that is
 //! tested.
 
+mod drawing;
 #[path = "../src/ffmpeg.rs"]
 mod ffmpeg;
 #[path = "h264/full_colour.rs"]
@@ -17,75 +18,9 @@ use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
 
+use drawing::{Random, fill, frame, text};
+
 const SIZE: Size = Size::new(640, 368);
-
-/// A small generator (xorshift64*), so that the tests need no seedable crate.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn below(&mut self, end: u32) -> u32 {
-        (self.next() % u64::from(end)) as u32
-    }
-}
-
-fn frame(size: Size) -> FrameBody {
-    let stride = size.width as usize * 4;
-    FrameBody {
-        size,
-        stride,
-        pixels: vec![255; stride * size.height as usize],
-        ..FrameBody::default()
-    }
-}
-
-fn fill(frame: &mut FrameBody, rect: Rect, rgb: [u8; 3]) {
-    for y in rect.y..rect.bottom() {
-        for pixel in frame.row_mut(&rect, y).as_chunks_mut::<4>().0 {
-            *pixel = [rgb[2], rgb[1], rgb[0], 255];
-        }
-    }
-}
-
-/// Rows of letters, five pixels a row, as most fonts of that size draw them: A E H I L N O S T.
-const LETTERS: [[u8; 7]; 9] = [
-    [14, 17, 17, 31, 17, 17, 17],
-    [31, 16, 16, 30, 16, 16, 31],
-    [17, 17, 17, 31, 17, 17, 17],
-    [14, 4, 4, 4, 4, 4, 14],
-    [16, 16, 16, 16, 16, 16, 31],
-    [17, 25, 21, 19, 17, 17, 17],
-    [14, 17, 17, 17, 17, 17, 14],
-    [15, 16, 16, 14, 1, 1, 30],
-    [31, 4, 4, 4, 4, 4, 4],
-];
-
-/// Lines of words in small letters, black on white with a coloured word here and there.
-fn text(frame: &mut FrameBody, rect: Rect, random: &mut Random) {
-    fill(frame, rect, [255, 255, 255]);
-    for top in (rect.y + 2..rect.bottom().saturating_sub(8)).step_by(12) {
-        let mut left = rect.x + 2;
-        while left + 6 < rect.right() {
-            let ink = [[0, 0, 0], [0, 0, 0], [0, 80, 200]][random.below(3) as usize];
-            for _ in 0..2 + random.below(6) {
-                let letter = LETTERS[random.below(9) as usize];
-                for (x, y) in (0..35).map(|at| (at % 5, at / 5)) {
-                    if letter[y as usize] >> (4 - x) & 1 == 1 && left + 5 < rect.right() {
-                        fill(frame, Rect::new(left + x, top + y, 1, 1), ink);
-                    }
-                }
-                left += 6;
-            }
-            left += 6;
-        }
-    }
-}
 
 /// An encoder and what its viewer sees.
 struct Session {

@@ -62,7 +62,14 @@ impl Viewer {
         if av1 {
             let full = FormatParams { profile: Some(1), ..FormatParams::default() };
             let clock = Frequency::NINETY_KHZ;
-            config.codec_config().add_config(77.into(), None, RtcCodec::Av1, clock, None, full);
+            config.codec_config().add_config(
+                77.into(),
+                Some(78.into()),
+                RtcCodec::Av1,
+                clock,
+                None,
+                full,
+            );
         }
         let mut rtc = config.build(Instant::now());
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());

@@ -18,7 +18,7 @@ use farpane_pixel::convert::{self, Planes};
 use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
 use crate::screen::{Vector, moves};
 use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
-use ffi::{Failure, Library, Setup, Source, Unit};
+use ffi::{Failure, Library, Rows, Setup, Source, Unit};
 use headroom::Headroom;
 
 /// Either way round: what level 6.0 takes in a picture (AV1 specification, annex A.3).
@@ -30,6 +30,10 @@ const BLOCK: u32 = 16;
 /// The map is the same all over a superblock: within one that changed in part, the library (3.11) rules out all modes of
 /// flat blocks that did not, and what is left of them is noise (35 dB instead of 43 dB in a page that scrolls).
 const SUPERBLOCK: usize = 4;
+/// The finest of the library's quantizers short of losslessness, for blocks that come out coarse at the usual one.
+const FINEST: u8 = 2;
+/// What cannot be had finer than this with it is taken as fine.
+const GOOD: u8 = 22;
 /// Longer than this between pictures tells nothing of how fast they come.
 const LONGEST: Duration = Duration::from_millis(100);
 /// A picture of which less than this share is new is no load.
@@ -54,6 +58,8 @@ pub(crate) struct Av1 {
     /// Of each block, as the viewer has it.
     quantizers: Vec<u8>,
     coarse: Coarse,
+    /// Sharpening has left something coarse behind.
+    insist: bool,
     active: Vec<u8>,
     changed: Vec<(u16, u16)>,
     displacements: Vec<Vector>,
@@ -104,6 +110,7 @@ impl Av1 {
             headroom,
             quantizers: vec![0; blocks],
             coarse: Coarse::default(),
+            insist: false,
             active: vec![0; blocks],
             changed: Vec::with_capacity(blocks),
             displacements: Vec::new(),
@@ -165,7 +172,7 @@ impl Av1 {
         }
     }
 
-    /// Codes the planes into `unit`.
+    /// Codes the planes into `unit` with one of the library's quantizers.
     fn code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<(), EncodeError> {
         let planes = &self.planes[self.source];
         let source = Source {
@@ -173,23 +180,24 @@ impl Av1 {
                 .map(|plane| (plane.data.as_slice(), plane.stride)),
             time: now.as_micros() as i64,
             key_frame,
-            quantizer: scale(quantizer),
+            quantizer,
             active: &mut self.active,
         };
         self.library.encode(source, &mut self.unit).map_err(failed)
     }
 
-    /// Takes note of what the viewer now has.
-    fn coded(&mut self, quantizer: u8) {
+    /// Takes note of what the viewer now has: what looks no coarser than `good` is as `quantizer` promises.
+    fn coded(&mut self, quantizer: u8, good: u8) {
         self.coarse = Coarse::default();
         let shown = self.library.shown();
         let source = &self.planes[self.source];
         for (at, before) in self.quantizers.iter_mut().enumerate() {
             if self.active[at] != 0 {
                 let (x, y) = (at % self.width * 16, at / self.width * 16);
-                *before = shown
-                    .as_ref()
-                    .map_or(quantizer, |shown| accuracy::apparent(source, shown, x, y, quantizer));
+                let apparent =
+                    |shown: &[Rows<'_>; 3]| accuracy::apparent(source, shown, x, y, quantizer);
+                let apparent = shown.as_ref().map_or(quantizer, apparent);
+                *before = if apparent <= good { quantizer } else { apparent };
             }
             if *before > FINE {
                 self.coarse.blocks += 1;
@@ -246,12 +254,13 @@ impl Encoder for Av1 {
         if sharpen {
             self.sharpen(quantizer);
         }
+        let insist = sharpen && quantizer == FINE && self.insist;
         self.widen();
         self.library.set_speed(self.headroom.speed()).map_err(failed)?;
         // The library wants time to grow from picture to picture.
         let time = self.last.map_or(now, |last| now.max(last + Duration::from_micros(2)));
         let began = Instant::now();
-        self.code(quantizer, key_frame, time)?;
+        self.code(if insist { FINEST } else { scale(quantizer) }, key_frame, time)?;
         if (new + moved) * PART >= blocks && !key_frame {
             let interval = self.last.map_or(LONGEST, |last| now.since(last));
             let interval = interval.clamp(self.frame_time, LONGEST.max(self.frame_time));
@@ -263,10 +272,11 @@ impl Encoder for Av1 {
             self.active.fill(1);
             let coarser = self.rate.choose(now, bitrate, blocks, Coarse::default(), true);
             quantizer = coarser.quantizer.max(quantizer);
-            self.code(quantizer, true, time + Duration::from_micros(1))?;
+            self.code(scale(quantizer), true, time + Duration::from_micros(1))?;
         }
         self.last = Some(time);
-        self.coded(quantizer);
+        self.coded(quantizer, if insist { GOOD } else { quantizer });
+        self.insist = sharpen && quantizer == FINE && self.coarse.blocks > 0;
         obu::split(&self.unit.data, &mut self.units);
         self.rate.coded(quantizer, self.unit.data.len(), key_frame);
         Ok(Output::AccessUnit(AccessUnit {

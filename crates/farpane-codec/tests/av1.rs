@@ -1,0 +1,317 @@
+//! AV1 as a viewer gets it: coded by libaom, decoded by rav1d, compared with the source.
+
+mod drawing;
+
+use std::time::Duration;
+
+use farpane_codec::decode::{self, Decoder};
+use farpane_codec::{
+    Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, open,
+};
+use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
+use farpane_pixel::{Plane, Planes, convert};
+
+use drawing::{Random, fill, frame, text};
+
+const SIZE: Size = Size::new(640, 368);
+const FRAME: Duration = Duration::from_millis(33);
+/// The finest quantizer that rate control asks for, on H.264's scale.
+const FINE: u8 = 18;
+
+/// An encoder and what its viewer sees.
+struct Session {
+    encoder: Box<dyn Encoder>,
+    decoder: Box<dyn Decoder>,
+    shown: Option<Planes>,
+    now: Time,
+    bitrate: Bitrate,
+    /// Of the last access unit.
+    bytes: usize,
+    quantizer: u8,
+    key_frames: usize,
+}
+
+impl Session {
+    fn new(size: Size, chroma: Chroma, threads: u32, bitrate: Bitrate) -> Session {
+        let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads };
+        Session {
+            encoder: open(Codec::Av1, &config).unwrap(),
+            decoder: decode::open(Codec::Av1).unwrap(),
+            shown: None,
+            now: Time::from_millis(1),
+            bitrate,
+            bytes: 0,
+            quantizer: u8::MAX,
+            key_frames: 0,
+        }
+    }
+
+    fn update(&mut self, frame: &FrameBody, damage: &Region) {
+        self.encoder.update(Picture { frame, damage }).unwrap();
+    }
+
+    fn code(&mut self, key_frame: bool) {
+        self.now += FRAME;
+        let request = Request { key_frame, bitrate: self.bitrate, now: self.now };
+        match self.encoder.encode(&request).unwrap() {
+            Output::AccessUnit(unit) => {
+                let covered: usize = unit.units.iter().map(ExactSizeIterator::len).sum();
+                assert_eq!(covered, unit.data.len(), "the units are all there is");
+                self.bytes = unit.data.len();
+                self.quantizer = unit.quantizer.expect("known");
+                self.key_frames += usize::from(unit.key_frame);
+                let shown = self.decoder.decode(unit.data).unwrap();
+                self.shown = Some(shown.expect("a picture without delay").clone());
+            }
+            Output::Skipped => panic!("our rate control drops nothing"),
+        }
+    }
+
+    /// Codes the picture again until it is as sharp as it gets.
+    fn rest(&mut self) {
+        for _ in 0..120 {
+            self.code(false);
+            if self.quantizer <= FINE {
+                return;
+            }
+        }
+        panic!("after 4 s of rest a part is still at {}", self.quantizer);
+    }
+}
+
+/// The largest mean squared error of a block of 16x16 luma samples, in any component.
+fn worst(frame: &FrameBody, shown: &Planes) -> f64 {
+    let mut source = Planes::new(frame.size, shown.chroma);
+    convert::update(&mut source, frame, &Rect::of(frame.size).into());
+    let side = 16 / shown.chroma.factor() as usize;
+    let planes =
+        [(&source.y, &shown.y, 16), (&source.u, &shown.u, side), (&source.v, &shown.v, side)];
+    let mut worst = 0.0f64;
+    for (source, shown, side) in planes {
+        assert_eq!(source.size, shown.size);
+        let (width, height) = (source.size.width as usize, source.size.height as usize);
+        for (y, x) in
+            (0..height).step_by(side).flat_map(|y| (0..width).step_by(side).map(move |x| (y, x)))
+        {
+            let (columns, rows) = (x..(x + side).min(width), y..(y + side).min(height));
+            worst = worst.max(error(source, shown, columns, rows));
+        }
+    }
+    worst
+}
+
+fn error(
+    a: &Plane,
+    b: &Plane,
+    columns: std::ops::Range<usize>,
+    rows: std::ops::Range<usize>,
+) -> f64 {
+    let samples = (columns.len() * rows.len()) as f64;
+    let row = |y: usize| {
+        let pairs = a.row(y)[columns.clone()].iter().zip(&b.row(y)[columns.clone()]);
+        pairs.map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum::<f64>()
+    };
+    rows.map(row).sum::<f64>() / samples
+}
+
+fn somewhere(random: &mut Random, size: Size) -> Rect {
+    let (x, y) = (random.below(size.width), random.below(size.height));
+    let (w, h) = (1 + random.below(size.width - x), 1 + random.below(size.height - y));
+    Rect::new(x, y, w, h)
+}
+
+/// One thing that happens on a desktop; returns where.
+fn happen(frame: &mut FrameBody, random: &mut Random) -> Rect {
+    let rect = somewhere(random, frame.size);
+    let colour = [0, 8, 16].map(|shift| (random.next() >> shift) as u8);
+    match random.below(6) {
+        // Something small, such as a cursor.
+        0 => {
+            let small = Rect::new(rect.x, rect.y, rect.w.min(9), rect.h.min(17));
+            fill(frame, small, colour);
+            small
+        }
+        // A highlight that differs little from what it covers.
+        1 => {
+            let level = 200 + random.below(50) as u8;
+            fill(frame, rect, [level; 3]);
+            rect
+        }
+        2 => {
+            fill(frame, rect, colour);
+            rect
+        }
+        3 if rect.h > 8 => {
+            let by = 1 + random.below(rect.h - 1);
+            for y in rect.y..rect.bottom() - by {
+                let from: Vec<u8> = frame.row(&rect, y + by).to_vec();
+                frame.row_mut(&rect, y).copy_from_slice(&from);
+            }
+            rect
+        }
+        _ => {
+            text(frame, rect, random);
+            rect
+        }
+    }
+}
+
+/// Whatever the encoder leaves out, and whatever the library does with what it was asked to look at: what rests is what the
+/// source is, everywhere.
+#[test]
+fn no_part_of_a_resting_picture_is_stale() {
+    let cases = [
+        (SIZE, Chroma::Yuv420, 2, 8),
+        (SIZE, Chroma::Yuv444, 2, 8),
+        (Size::new(333, 201), Chroma::Yuv420, 1, 2),
+        (Size::new(333, 201), Chroma::Yuv444, 3, 30),
+        (Size::new(65, 17), Chroma::Yuv420, 1, 1),
+    ];
+    for (seed, (size, chroma, threads, mbps)) in (1..).zip(cases) {
+        let mut random = Random(seed * 7_919);
+        let mut session = Session::new(size, chroma, threads, Bitrate::mbps(mbps));
+        let mut frame = frame(size);
+        session.update(&frame, &Region::new());
+        session.rest();
+        for burst in 0..12 {
+            for _ in 0..random.below(12) {
+                let mut damage = Region::new();
+                for _ in 0..1 + random.below(3) {
+                    damage.union(&happen(&mut frame, &mut random).into());
+                }
+                session.update(&frame, &damage);
+                // The encoder may be behind the pictures.
+                if random.below(4) > 0 {
+                    session.code(random.below(40) == 0);
+                }
+            }
+            session.rest();
+            let error = worst(&frame, session.shown.as_ref().unwrap());
+            assert!(error <= 20.0, "{size} {chroma}, seed {seed}, burst {burst}: {error}");
+        }
+    }
+}
+
+#[test]
+fn key_frames_come_first_on_request_and_never_else() {
+    let mut session = Session::new(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8));
+    let mut random = Random(3);
+    let mut frame = frame(SIZE);
+    session.update(&frame, &Region::new());
+    session.code(false);
+    assert_eq!(session.key_frames, 1);
+    for at in 0..60 {
+        let damage = happen(&mut frame, &mut random).into();
+        session.update(&frame, &damage);
+        session.code(at == 30);
+    }
+    assert_eq!(session.key_frames, 2);
+}
+
+#[test]
+fn a_first_picture_of_small_text_fits_the_link() {
+    for (mbps, chroma) in [(2, Chroma::Yuv420), (8, Chroma::Yuv420), (8, Chroma::Yuv444)] {
+        let size = Size::new(1280, 720);
+        let mut session = Session::new(size, chroma, 2, Bitrate::mbps(mbps));
+        let mut frame = frame(size);
+        text(&mut frame, Rect::of(size), &mut Random(5));
+        session.update(&frame, &Region::new());
+        session.code(false);
+        let most = Bitrate::mbps(mbps).bytes_in(Duration::from_millis(300)) as usize;
+        assert!(session.bytes <= most, "{mbps} Mb/s {chroma}: {} bytes", session.bytes);
+    }
+}
+
+#[test]
+fn a_film_settles_at_the_bitrate_and_follows_it() {
+    let mut session = Session::new(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(4));
+    let mut random = Random(11);
+    let mut frame = frame(SIZE);
+    session.update(&frame, &Region::new());
+    session.code(false);
+    for mbps in [4, 1, 3] {
+        session.bitrate = Bitrate::mbps(mbps);
+        let mut sent = 0;
+        for at in 0..90 {
+            for y in 0..SIZE.height {
+                let phase = u64::from(y) + at;
+                for (x, pixel) in
+                    (0..).zip(frame.row_mut(&Rect::of(SIZE), y).as_chunks_mut::<4>().0)
+                {
+                    let grain = random.below(80) as u8;
+                    *pixel = [(x as u64 * 3 + phase) as u8, (phase * 2) as u8, 90, 0]
+                        .map(|v| (v / 2) + grain);
+                }
+            }
+            session.update(&frame, &Rect::of(SIZE).into());
+            session.code(false);
+            sent += if at >= 30 { session.bytes as u64 } else { 0 };
+        }
+        let sent = Bitrate::of(sent, FRAME * 60);
+        let target = session.bitrate;
+        assert!(sent <= target * 1.15 && sent >= target * 0.4, "{sent} at {target}");
+    }
+}
+
+/// A pixel of red beside one of blue: 4:2:0 makes one purple of them.
+#[test]
+fn only_full_chroma_keeps_colours_apart_that_are_a_pixel_wide() {
+    let mut errors = [Chroma::Yuv420, Chroma::Yuv444].map(|chroma| {
+        let mut session = Session::new(SIZE, chroma, 2, Bitrate::mbps(8));
+        let mut frame = frame(SIZE);
+        for x in 100..200 {
+            let colour = if x % 2 == 0 { [255, 0, 0] } else { [0, 0, 255] };
+            fill(&mut frame, Rect::new(x, 50, 1, 100), colour);
+        }
+        session.update(&frame, &Region::new());
+        session.rest();
+        let mut shown = FrameBody::default();
+        convert::to_bgrx(session.shown.as_ref().unwrap(), &mut shown);
+        let pattern = Rect::new(100, 50, 100, 100);
+        let differences = (50..150).flat_map(|y| {
+            let pairs = frame.row(&pattern, y).iter().zip(shown.row(&pattern, y));
+            pairs.map(|(a, b)| a.abs_diff(*b)).collect::<Vec<u8>>()
+        });
+        differences.max().unwrap()
+    });
+    errors.sort_unstable();
+    assert!(errors[0] <= 16 && errors[1] >= 100, "{errors:?}");
+}
+
+#[test]
+fn what_cannot_be_coded_is_refused() {
+    let config = |width, height| EncoderConfig {
+        size: Size::new(width, height),
+        chroma: Chroma::Yuv420,
+        bitrate: Bitrate::mbps(1),
+        max_fps: 30,
+        threads: 2,
+    };
+    for (width, height) in [(0, 5), (5, 0), (16_384, 16_384), (8_193, 100)] {
+        let refused = open(Codec::Av1, &config(width, height)).err();
+        assert!(matches!(refused, Some(EncodeError::UnsupportedSize { .. })), "{width}x{height}");
+    }
+    let mut encoder = open(Codec::Av1, &config(64, 64)).unwrap();
+    let request =
+        Request { key_frame: false, bitrate: Bitrate::mbps(1), now: Time::from_millis(1) };
+    assert!(matches!(encoder.encode(&request), Err(EncodeError::NoPicture)));
+    let other = frame(Size::new(65, 64));
+    let refused = encoder.update(Picture { frame: &other, damage: &Region::new() });
+    assert!(matches!(refused, Err(EncodeError::SizeChanged { .. })));
+}
+
+#[test]
+fn the_smallest_pictures_are_coded() {
+    for (width, height) in [(1, 1), (1, 40), (17, 3)] {
+        let size = Size::new(width, height);
+        let mut session = Session::new(size, Chroma::Yuv420, 2, Bitrate::mbps(1));
+        let mut frame = frame(size);
+        session.update(&frame, &Region::new());
+        session.rest();
+        fill(&mut frame, Rect::of(size), [200, 30, 60]);
+        session.update(&frame, &Rect::of(size).into());
+        session.rest();
+        let error = worst(&frame, session.shown.as_ref().unwrap());
+        assert!(error <= 20.0, "{size}: {error}");
+    }
+}
