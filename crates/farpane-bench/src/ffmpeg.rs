@@ -26,6 +26,9 @@ pub struct Peer {
     /// What ffmpeg calls it.
     library: &'static str,
     takes_444: bool,
+    /// Codes on threads of its own after the call that takes the picture: what a picture costs is then the mean of the
+    /// run's CPU, the pipe included.
+    behind: bool,
     stream: Stream,
     /// Its settings for real time, bitrate and threads apart.
     settings: &'static [&'static str],
@@ -45,6 +48,7 @@ pub const PEERS: [Peer; 4] = [
         name: "x264",
         library: "libx264",
         takes_444: true,
+        behind: false,
         stream: Stream::AnnexB,
         settings: &[
             "-preset",
@@ -59,6 +63,7 @@ pub const PEERS: [Peer; 4] = [
         name: "vp9",
         library: "libvpx-vp9",
         takes_444: true,
+        behind: false,
         stream: Stream::Ivf,
         settings: &[
             "-deadline",
@@ -81,6 +86,7 @@ pub const PEERS: [Peer; 4] = [
         name: "svt-av1",
         library: "libsvtav1",
         takes_444: false,
+        behind: true,
         stream: Stream::Ivf,
         settings: &["-preset", "12", "-svtav1-params", "pred-struct=1:rc=2:scm=1:lookahead=0"],
     },
@@ -88,6 +94,7 @@ pub const PEERS: [Peer; 4] = [
         name: "aom",
         library: "libaom-av1",
         takes_444: true,
+        behind: false,
         stream: Stream::Ivf,
         settings: &[
             "-usage",
@@ -198,16 +205,28 @@ impl Ffmpeg {
         if units.len() != given {
             return Err(FfmpegError::Dropped { given, coded: units.len() });
         }
+        let mean = log.total / given.max(1) as u32;
+        let cost = |step: u32| match peer.behind {
+            true => Cost { wall: mean, cpu: mean },
+            false => log.costs.get(step as usize).copied().unwrap_or_default(),
+        };
         let mut link = Link::new(task.bitrate);
         let pictures = (0..).zip(units).map(|(step, bytes)| CodedPicture {
             step,
             // Key frames were asked for at the start alone.
             key_frame: step == 0,
-            cost: log.costs.get(step as usize).copied().unwrap_or_default(),
+            cost: cost(step),
             arrived: link.send(task.material.time(step), bytes.len()),
             bytes,
         });
-        Ok(Coded { pictures: pictures.collect(), settings: settings.join(" "), stream, held: 0 })
+        let pictures = pictures.collect();
+        let mut settings = settings.join(" ");
+        if peer.behind {
+            settings.push_str(
+                " (codes on threads of its own: a picture's cost is the mean CPU of the run)",
+            );
+        }
+        Ok(Coded { pictures, settings, stream, held: 0 })
     }
 
     /// A decoder of a whole stream that was made by `peer`.
@@ -293,6 +312,7 @@ fn arguments(peer: &Peer, task: &Task<'_>, settings: &[String]) -> Vec<String> {
     let input = [
         "-loglevel",
         "info",
+        "-benchmark",
         "-benchmark_all",
         "-f",
         "rawvideo",
@@ -347,6 +367,8 @@ fn feed(task: &Task<'_>, to: &mut impl Write) -> Result<usize, FfmpegError> {
 struct Log {
     /// Of each picture in turn.
     costs: Vec<Cost>,
+    /// CPU of the whole run.
+    total: Duration,
     lines: Vec<String>,
 }
 
@@ -371,7 +393,10 @@ fn read_log(child: &mut Child) -> JoinHandle<Log> {
                     sum.cpu += cost.cpu;
                 }
                 Some(_) => log.costs.extend(pending.take()),
-                None => log.lines.push(line),
+                None => match total(&line) {
+                    Some(total) => log.total = total,
+                    None => log.lines.push(line),
+                },
             }
         }
         log.costs.extend(pending);
@@ -386,6 +411,15 @@ fn measured(line: &str) -> Option<(&str, Cost)> {
     let micros = |word: &str| word.parse().ok().map(Duration::from_micros);
     let cpu = micros(user)? + micros(system)?;
     Some((task, Cost { wall: micros(real)?, cpu }))
+}
+
+/// The last line of `-benchmark`, `bench: utime=1.204s stime=0.080s rtime=1.310s`: user and system time together.
+fn total(line: &str) -> Option<Duration> {
+    let rest = line.split("bench: utime=").nth(1)?;
+    let (user, rest) = rest.split_once("s stime=")?;
+    let (system, _) = rest.split_once('s')?;
+    let seconds = user.parse::<f64>().ok()? + system.parse::<f64>().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// H.264 cut before each access unit delimiter (NAL unit type 9).
@@ -467,6 +501,9 @@ mod tests {
         let line = "frame=    1 fps=0.0 speed=N/A    bench:      468 user      234 sys      702 real encode_video 0.0 ";
         let cost = Cost { wall: Duration::from_micros(702), cpu: Duration::from_micros(702) };
         assert_eq!(measured(line), Some(("encode_video", cost)));
+        let line = "bench: utime=1.204s stime=0.080s rtime=1.310s";
+        assert_eq!((measured(line), total(line)), (None, Some(Duration::from_millis(1_284))));
+        assert_eq!(total("bench: utime=-s"), None);
         assert_eq!(measured("Stream #0:0: Video"), None);
         assert_eq!(measured("bench: some user"), None);
     }

@@ -29,6 +29,7 @@ pub struct Look {
     pub time: Time,
     /// Something differs from the tick before.
     pub changed: bool,
+    /// Of the picture that was coded last, against what it was coded from.
     pub quality: Quality,
 }
 
@@ -103,7 +104,9 @@ pub(crate) fn look(
             decoded += 1;
         }
         let planes = current.as_ref().ok_or(ViewError::Late)?;
-        if changed || fresh {
+        // A picture that waits leaves the viewer with the one before, which is as good as it was: that it is late shows
+        // in how many were held, and would drown everything else here.
+        if fresh {
             quality = judge.quality(frame, planes);
         }
         if fresh && (decoded % every == 0 || decoded == coded.pictures.len()) {

@@ -48,7 +48,7 @@ pub fn write(report: &Report, context: &Context) -> String {
     page.foot(&mut html);
     let _ = write!(
         html,
-        "</main><div id=\"tip\"></div><script>{}</script></body></html>\n",
+        "</main><div id=\"tip\"></div><script>{}</script></body></html>",
         include_str!("page.js")
     );
     html
@@ -202,10 +202,10 @@ impl Page<'_> {
         let name = escaped(&shown.name);
         let _ = write!(
             html,
-            "<h2 id=\"{name}\">{name}</h2><p class=\"dim\">{}, {} at {:.4} pictures a second</p><div class=\"row\">",
+            "<h2 id=\"{name}\">{name}</h2><p class=\"dim\">{}, {} at {} pictures a second</p><div class=\"row\">",
             escaped(&shown.about),
             shown.size,
-            shown.fps
+            format!("{:.3}", shown.fps).trim_end_matches('0').trim_end_matches('.')
         );
         self.curve(html, shown, "Luma over bitrate", |cell| cell.summary.luma);
         self.curve(html, shown, "RGB over bitrate", |cell| cell.summary.rgb);
@@ -459,7 +459,8 @@ impl Page<'_> {
              picture over a pipe, as programs that share screens through ffmpeg feed them, already converted; the time is \
              that of coding.</p>\
              <p>Luma, chroma, RGB and SSIM are means (PSNR: of the squared error) over the time in which something changes \
-             and 250 ms after. The source is compared at 4:4:4, so 4:2:0 pays for the colour it drops. SSIMULACRA2 is that \
+             and 250 ms after, of each coded picture against its own source; pictures that had to wait are counted as held. \
+             The source is compared at 4:4:4, so 4:2:0 pays for the colour it drops. SSIMULACRA2 is that \
              of the changed part of a few pictures. \"At rest\" is the luma at the end of the last rest. The link carries \
              the target bitrate and nothing more; its time counts for \"time to sharp\", coding time does not.</p>",
         );

@@ -64,10 +64,18 @@ impl Scale {
         }
         if axis.logarithmic {
             let (low, high) = (low.max(1e-9) / 1.15, high.max(1e-9) * 1.15);
-            let steps = [1.0, 2.0, 5.0];
-            let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
-            let marks = decades.flat_map(|decade| steps.map(|step| step * 10f64.powi(decade)));
-            let marks = marks.filter(|mark| (low..=high).contains(mark)).collect();
+            let decades = || low.log10().floor() as i32..=high.log10().ceil() as i32;
+            let marks = |steps: &[f64]| -> Vec<f64> {
+                let all =
+                    decades().flat_map(|decade| steps.iter().map(move |s| s * 10f64.powi(decade)));
+                all.filter(|mark| (low..=high).contains(mark)).collect()
+            };
+            let coarse = marks(&[1.0, 2.0, 5.0]);
+            let marks = if coarse.len() > 2 {
+                coarse
+            } else {
+                marks(&[1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0])
+            };
             return Scale { low, high, logarithmic: true, marks };
         }
         if high - low < 1e-6 {
@@ -238,6 +246,8 @@ mod tests {
         assert_eq!([30.0, 45.0, f64::INFINITY].map(|value| scale.place(value)), [0.0, 1.0, 1.0]);
         let factors = Scale::of(Axis { logarithmic: true, ..AXIS }, [500.0, 8_000.0].into_iter());
         assert_eq!(factors.marks, [500.0, 1_000.0, 2_000.0, 5_000.0]);
+        let narrow = Scale::of(Axis { logarithmic: true, ..AXIS }, [1_400.0, 1_700.0].into_iter());
+        assert_eq!(narrow.marks, [1_250.0, 1_600.0]);
         assert!(Scale::of(AXIS, std::iter::empty()).place(0.5) == 0.5);
     }
 

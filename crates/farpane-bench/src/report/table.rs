@@ -5,6 +5,12 @@ use std::fmt::Write;
 use super::{Context, decibels, sharp};
 use crate::run::Report;
 
+const LEGEND: &str = "
+held: pictures that had to wait for the link. ms: coding, a picture. luma, chroma, RGB: PSNR in dB while something
+changes and 250 ms after. at rest: luma. >=45, >=48 dB: ms from a change until a viewer has it that sharp. link: ms that a
+link of the target takes.
+";
+
 /// Columns as wide as what is in them; the first two to the left.
 fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -44,8 +50,8 @@ pub fn write(report: &Report, context: &Context) -> String {
     head.extend(chroma.then_some("chroma"));
     head.extend(threads.then_some("threads"));
     head.extend([
-        "target", "kb/s", "ms p50", "p95", "max", "cpu ms", "key ms", "key kB", "luma", "chroma",
-        "RGB", "SSIM", "SSIMU2", "at rest", ">=45 dB", ">=48 dB", "link p95",
+        "target", "kb/s", "held", "ms p50", "p95", "max", "cpu ms", "key ms", "key kB", "luma",
+        "chroma", "RGB", "SSIM", "SSIMU2", "at rest", ">=45 dB", ">=48 dB", "link p95",
     ]);
     let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for cell in &report.cells {
@@ -56,6 +62,7 @@ pub fn write(report: &Report, context: &Context) -> String {
         row.extend([
             cell.bitrate.to_string(),
             (summary.rate.as_bps() / 1_000).to_string(),
+            summary.held.to_string(),
             format!("{:.2}", summary.encode_ms.p50),
             format!("{:.2}", summary.encode_ms.p95),
             format!("{:.2}", summary.encode_ms.max),
@@ -75,10 +82,7 @@ pub fn write(report: &Report, context: &Context) -> String {
         rows.push(row);
     }
     text.push_str(&columns(&rows));
-    text.push_str(
-        "\nms: coding, a picture. luma, chroma, RGB: PSNR in dB while it changes and 250 ms after. at rest: luma. >=45, \
-         >=48 dB:\nms from a change until a viewer has it that sharp. link: ms that a link of the target takes.\n",
-    );
+    text.push_str(LEGEND);
     if !report.deltas.is_empty() {
         let anchor = report.deltas[0].anchor;
         let percent =

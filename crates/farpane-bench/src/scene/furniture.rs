@@ -127,7 +127,7 @@ pub(super) fn panel(surface: &mut Surface, time: &str) {
     let icons = [0x42_85f4, 0xdb_4437, 0xf4_b400, 0x0f_9d58, 0x8e_6bd8, 0x00_acc1];
     for (at, colour) in (0..).zip(icons) {
         let icon = Rect::new(10 + at * 34, rect.y + 6, 22, 22);
-        gradient(surface, icon, colour, colour / 2 & 0x7f_7f7f);
+        gradient(surface, icon, colour, (colour / 2) & 0x7f_7f7f);
         disc(surface, (icon.x as f32 + 11.0, icon.y as f32 + 11.0), 5.0, 0xff_ffff, 200);
     }
     let left = size.width.saturating_sub(SANS.measure(time) + 16);

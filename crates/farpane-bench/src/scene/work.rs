@@ -219,7 +219,7 @@ impl Draw for Developer {
             self.writer.key(surface);
         }
         // A build's output comes in bursts.
-        if step % FPS < 18 && step % 2 == 0 {
+        if step % FPS < 18 && step.is_multiple_of(2) {
             surface.scroll_up(self.terminal, LINE);
             let top = self.terminal.bottom().saturating_sub(LINE).max(self.terminal.y);
             let last =
