@@ -69,32 +69,6 @@ impl OpenH264 {
         self.pending.set(Rect::of(planes.size));
     }
 
-    /// Codes the planes into `unit`; returns the quantizer that was used in the end.
-    fn code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<u8, EncodeError> {
-        match self.try_code(quantizer, key_frame, now) {
-            Ok(()) => Ok(quantizer),
-            // A picture that outgrows the library's own buffer (noise, at a fine quantizer) leaves the instance unusable.
-            Err(_) if quantizer < COARSEST => {
-                self.library = Library::new(&self.setup).map_err(failed)?;
-                self.code((quantizer + STEP).min(COARSEST), true, now)
-            }
-            Err(failure) => Err(failed(failure)),
-        }
-    }
-
-    fn try_code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<(), Failure> {
-        self.library.set_quantizer(quantizer)?;
-        if key_frame {
-            self.library.force_key_frame()?;
-        }
-        let planes = [&self.planes.y, &self.planes.u, &self.planes.v];
-        let planes = planes.map(|plane| (plane.data.as_slice(), plane.stride));
-        let timestamp = (now.as_micros() / 1_000) as i64;
-        self.library.encode(&Source { planes, timestamp }, &mut self.unit)
-    }
-}
-
-impl OpenH264 {
     /// See [`crate::Encoder::update`].
     pub(crate) fn update(&mut self, picture: Picture<'_>) {
         convert::update(&mut self.planes, picture.frame, picture.damage);
@@ -137,6 +111,30 @@ impl OpenH264 {
         let quantizer = Some(quantizer.max(FINE + 1));
         let unit = AccessUnit { data, units: nals, key_frame: *key_frame, quantizer };
         Ok((Output::AccessUnit(unit), changed))
+    }
+
+    /// Codes the planes into `unit`; returns the quantizer that was used in the end.
+    fn code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<u8, EncodeError> {
+        match self.try_code(quantizer, key_frame, now) {
+            Ok(()) => Ok(quantizer),
+            // A picture that outgrows the library's own buffer (noise, at a fine quantizer) leaves the instance unusable.
+            Err(_) if quantizer < COARSEST => {
+                self.library = Library::new(&self.setup).map_err(failed)?;
+                self.code((quantizer + STEP).min(COARSEST), true, now)
+            }
+            Err(failure) => Err(failed(failure)),
+        }
+    }
+
+    fn try_code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<(), Failure> {
+        self.library.set_quantizer(quantizer)?;
+        if key_frame {
+            self.library.force_key_frame()?;
+        }
+        let planes = [&self.planes.y, &self.planes.u, &self.planes.v];
+        let planes = planes.map(|plane| (plane.data.as_slice(), plane.stride));
+        let timestamp = (now.as_micros() / 1_000) as i64;
+        self.library.encode(&Source { planes, timestamp }, &mut self.unit)
     }
 }
 

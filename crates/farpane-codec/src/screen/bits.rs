@@ -122,6 +122,7 @@ pub(super) fn nal(stream: &mut Vec<u8>, header: u8, payload: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn exp_golomb_codes_are_those_of_the_table() {
@@ -137,14 +138,10 @@ mod tests {
 
     #[test]
     fn a_payload_imitates_no_start_code() {
-        let mut random = 1_u32;
+        let mut random = Random(1);
         for length in 0..200 {
-            let payload: Vec<u8> = (0..length)
-                .map(|_| {
-                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    [0, 0, 0, 1, 2, 3, 4, 255][(random >> 29) as usize]
-                })
-                .collect();
+            let payload: Vec<u8> =
+                (0..length).map(|_| [0, 0, 0, 1, 2, 3, 4, 255][random.below(8) as usize]).collect();
             let mut stream = Vec::new();
             let start = nal(&mut stream, 0x65, &payload);
             let unit = &stream[start + 1..];

@@ -31,7 +31,6 @@ use headers::PictureHeader;
 use macroblock::Quantization;
 use motion::Reference;
 pub(crate) use motion::Vector;
-
 use slice::{Part, Plan, Shared};
 
 /// More threads than this cost more than they gain.
@@ -108,6 +107,85 @@ impl Screen {
         self.planes[self.source].clone_from(planes);
         self.pending.set(Rect::of(self.format.size));
         self.seen = true;
+    }
+
+    /// See [`crate::Encoder::update`].
+    pub(crate) fn update(&mut self, picture: Picture<'_>) {
+        let frame = picture.frame;
+        if !self.seen {
+            self.pending.set(Rect::of(self.format.size));
+            convert::update(&mut self.planes[self.source], frame, &self.pending);
+            self.seen = true;
+            return;
+        }
+        if self.pending.is_empty() {
+            self.source = 1 - self.source;
+            self.coded.union(picture.damage);
+            convert::update(&mut self.planes[self.source], frame, &self.coded);
+            self.pending.union(picture.damage);
+        } else {
+            convert::update(&mut self.planes[self.source], frame, picture.damage);
+            self.pending.union(picture.damage);
+        }
+    }
+
+    /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
+    pub(crate) fn encode(
+        &mut self,
+        request: &Request,
+        rate: &mut Rate,
+    ) -> Result<(Output<'_>, u64), EncodeError> {
+        if !self.seen {
+            return Err(EncodeError::NoPicture);
+        }
+        let key_frame = request.key_frame || self.number.is_none();
+        self.plan(key_frame);
+        let count =
+            |wanted: fn(&Plan) -> bool| self.plans.iter().filter(|plan| wanted(plan)).count();
+        let changed = count(|plan| *plan == Plan::Code) as u64;
+        // A page that scrolls is sharpened when it stops.
+        let moved = count(|plan| matches!(plan, Plan::Move(_))) as u64;
+        let coarse =
+            if moved * 64 > self.format.blocks() { Coarse::default() } else { self.coarse };
+        let choose = |rate: &mut Rate, coarse: Coarse| {
+            rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
+        };
+        let Choice { mut quantizer, sharpen } = choose(rate, coarse);
+        if sharpen {
+            self.sharpen(quantizer);
+        }
+        let number = if key_frame { 0 } else { self.number.map_or(0, |number| number + 1) };
+        self.key_frames += u32::from(key_frame);
+        // Far from the ones that OpenH264 counts up from 0, as two key frames in a row must differ (clause 7.4.3).
+        let id = key_frame.then_some(0x8000 + self.key_frames % 2);
+        let mut header = PictureHeader { key_frame: id, number, quantizer };
+        self.code(header);
+        let bytes = |slices: &[Bits]| slices.iter().map(|bits| bits.bytes().len()).sum::<usize>();
+        if !sharpen && rate.is_oversize(quantizer, bytes(&self.slices)) {
+            quantizer = choose(rate, Coarse::default()).quantizer.max(quantizer);
+            header.quantizer = quantizer;
+            self.code(header);
+        }
+        rate.coded(quantizer, bytes(&self.slices), key_frame);
+        self.assemble(header);
+        self.number = Some(number);
+        self.shown = 1 - self.shown;
+        if !self.pending.is_empty() {
+            std::mem::swap(&mut self.coded, &mut self.pending);
+            self.pending.clear();
+        }
+        let quantizers = &self.quantizers[self.shown];
+        self.coarse = Coarse {
+            blocks: quantizers.iter().filter(|quantizer| **quantizer > FINE).count() as u64,
+            quantizer: quantizers.iter().copied().max().unwrap_or(0),
+        };
+        let unit = AccessUnit {
+            data: &self.stream,
+            units: &self.units,
+            key_frame,
+            quantizer: Some(self.coarse.quantizer),
+        };
+        Ok((Output::AccessUnit(unit), changed))
     }
 
     /// Finds what changed, and how.
@@ -269,87 +347,6 @@ fn cut(plans: &[Plan], width: usize, threads: usize) -> Vec<Range<usize>> {
         cuts.push(start..rows.len());
     }
     cuts
-}
-
-impl Screen {
-    /// See [`crate::Encoder::update`].
-    pub(crate) fn update(&mut self, picture: Picture<'_>) {
-        let frame = picture.frame;
-        if !self.seen {
-            self.pending.set(Rect::of(self.format.size));
-            convert::update(&mut self.planes[self.source], frame, &self.pending);
-            self.seen = true;
-            return;
-        }
-        if self.pending.is_empty() {
-            self.source = 1 - self.source;
-            self.coded.union(picture.damage);
-            convert::update(&mut self.planes[self.source], frame, &self.coded);
-            self.pending.union(picture.damage);
-        } else {
-            convert::update(&mut self.planes[self.source], frame, picture.damage);
-            self.pending.union(picture.damage);
-        }
-    }
-
-    /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
-    pub(crate) fn encode(
-        &mut self,
-        request: &Request,
-        rate: &mut Rate,
-    ) -> Result<(Output<'_>, u64), EncodeError> {
-        if !self.seen {
-            return Err(EncodeError::NoPicture);
-        }
-        let key_frame = request.key_frame || self.number.is_none();
-        self.plan(key_frame);
-        let count =
-            |wanted: fn(&Plan) -> bool| self.plans.iter().filter(|plan| wanted(plan)).count();
-        let changed = count(|plan| *plan == Plan::Code) as u64;
-        // A page that scrolls is sharpened when it stops.
-        let moved = count(|plan| matches!(plan, Plan::Move(_))) as u64;
-        let coarse =
-            if moved * 64 > self.format.blocks() { Coarse::default() } else { self.coarse };
-        let choose = |rate: &mut Rate, coarse: Coarse| {
-            rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
-        };
-        let Choice { mut quantizer, sharpen } = choose(rate, coarse);
-        if sharpen {
-            self.sharpen(quantizer);
-        }
-        let number = if key_frame { 0 } else { self.number.map_or(0, |number| number + 1) };
-        self.key_frames += u32::from(key_frame);
-        // Far from the ones that OpenH264 counts up from 0, as two key frames in a row must differ (clause 7.4.3).
-        let id = key_frame.then_some(0x8000 + self.key_frames % 2);
-        let mut header = PictureHeader { key_frame: id, number, quantizer };
-        self.code(header);
-        let bytes = |slices: &[Bits]| slices.iter().map(|bits| bits.bytes().len()).sum::<usize>();
-        if !sharpen && rate.is_oversize(quantizer, bytes(&self.slices)) {
-            quantizer = choose(rate, Coarse::default()).quantizer.max(quantizer);
-            header.quantizer = quantizer;
-            self.code(header);
-        }
-        rate.coded(quantizer, bytes(&self.slices), key_frame);
-        self.assemble(header);
-        self.number = Some(number);
-        self.shown = 1 - self.shown;
-        if !self.pending.is_empty() {
-            std::mem::swap(&mut self.coded, &mut self.pending);
-            self.pending.clear();
-        }
-        let quantizers = &self.quantizers[self.shown];
-        self.coarse = Coarse {
-            blocks: quantizers.iter().filter(|quantizer| **quantizer > FINE).count() as u64,
-            quantizer: quantizers.iter().copied().max().unwrap_or(0),
-        };
-        let unit = AccessUnit {
-            data: &self.stream,
-            units: &self.units,
-            key_frame,
-            quantizer: Some(self.coarse.quantizer),
-        };
-        Ok((Output::AccessUnit(unit), changed))
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const STRIDE: usize = 1_000_003;
 /// How many have to agree.
 const VOTES: usize = 3;
 /// Displacements of one picture.
-pub(super) const MOST: usize = 4;
+const MOST: usize = 4;
 
 /// Finds the displacements of the macroblocks `changed`, given as (column, row), from `before` to `now`; those of the last
 /// picture are tried first.

@@ -607,3 +607,19 @@ static INTER_PATTERN: [u8; 48] = [
 /// Table 9-4 b, for ChromaArrayType 0 and 3.
 static INTRA_PATTERN_FULL: [u8; 16] = [1, 10, 11, 6, 12, 7, 14, 2, 13, 15, 8, 3, 9, 4, 5, 0];
 static INTER_PATTERN_FULL: [u8; 16] = [0, 1, 2, 5, 3, 6, 14, 10, 4, 15, 7, 11, 8, 12, 13, 9];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The way that table 9-4 b is printed, and a decoder reads it: the pattern of each codeNum.
+    #[test]
+    fn patterns_of_full_colour_are_those_of_the_table() {
+        let intra = [15, 0, 7, 11, 13, 14, 3, 5, 10, 12, 1, 2, 4, 8, 6, 9];
+        let inter = [0, 1, 2, 4, 8, 3, 5, 10, 12, 15, 7, 11, 13, 14, 6, 9];
+        for code in 0..16 {
+            assert_eq!(intra_pattern::<3>(intra[code]), code as u32);
+            assert_eq!(inter_pattern::<3>(inter[code]), code as u32);
+        }
+    }
+}

@@ -216,19 +216,17 @@ pub(super) fn chroma_quantizer(luma: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn what_is_quantized_comes_back_within_a_step() {
-        let mut random = 1_u32;
+        let mut random = Random(1);
         for quantizer in 0..=51 {
             let step = 0.625 * (f64::from(quantizer) / 6.0).exp2();
             for intra in [false, true] {
                 let coder = Quantizer::new(quantizer, intra);
                 for _ in 0..50 {
-                    let block: Block = std::array::from_fn(|_| {
-                        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                        (random >> 23) as i16 - 255
-                    });
+                    let block: Block = std::array::from_fn(|_| random.below(511) as i16 - 255);
                     let mut coded = block;
                     forward(&mut coded);
                     coder.quantize(&mut coded);
