@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use farpane_media::Time;
+use farpane_media::{Bitrate, Time};
 
 use super::svg::{Axis, Bar, Chart, Line, bars, escaped};
 use super::{Context, decibels, sharp};
@@ -148,7 +148,7 @@ impl Page<'_> {
             html,
             "<h2>At a glance, beside {anchor}</h2><p>Bitrate for the same quality (BD-rate; less is better) and CPU time a \
              picture at the highest bitrate (less is better). A dash says that qualities do not overlap.</p>\
-             <div class=\"scroll\"><table><thead><tr><th>scene<th>encoder<th>bitrate, luma<th>bitrate, RGB<th>CPU<th>key \
+             <div class=\"scroll\"><table><thead><tr><th>scene<th class=\"c\">encoder<th>bitrate, luma<th>bitrate, RGB<th>CPU<th>key \
              frame ms<th>key frame kB<th>&ge; 45 dB ms</tr></thead><tbody>"
         );
         for delta in &self.report.deltas {
@@ -259,7 +259,7 @@ impl Page<'_> {
             let series = self.series_of(cell);
             Bar {
                 colour: series.colour,
-                label: format!("{} {}", series.name, cell.bitrate),
+                label: series.name.clone(),
                 value: s.sharp_ms[0],
                 said: format!("{} ms", sharp(s.sharp_ms[0], s.changes))
                     .replace("never ms", "never"),
@@ -271,9 +271,17 @@ impl Page<'_> {
                 ),
             }
         };
-        let shown_bars: Vec<Bar> =
-            self.cells(shown).filter(|cell| cell.summary.changes > 0).map(bar).collect();
-        html.push_str("<figure><h3>Time to sharp</h3>");
+        // The table has all bitrates; the middle one tells most.
+        let mut bitrates: Vec<Bitrate> = self.cells(shown).map(|cell| cell.bitrate).collect();
+        bitrates.sort();
+        bitrates.dedup();
+        let middle = bitrates.get(bitrates.len() / 2).copied().unwrap_or_default();
+        let shown_bars: Vec<Bar> = self
+            .cells(shown)
+            .filter(|cell| cell.bitrate == middle && cell.summary.changes > 0)
+            .map(bar)
+            .collect();
+        let _ = write!(html, "<figure><h3>Time to sharp, at {middle}</h3>");
         if shown_bars.is_empty() {
             html.push_str("<p class=\"dim\">Nothing rests here, so nothing can settle.</p>");
         } else {
