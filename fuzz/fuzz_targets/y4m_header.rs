@@ -1,4 +1,4 @@
 //! Headers of YUV4MPEG2 files.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| farpane_bench::y4m::fuzz(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| farpane_bench::fuzzing::y4m_header(data));

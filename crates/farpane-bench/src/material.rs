@@ -23,14 +23,11 @@ pub enum Material {
 }
 
 impl Material {
-    /// What it is called in reports: the scene's name, or the file's.
+    /// What it is called in reports: the scene's name, or the file's path.
     pub fn name(&self) -> String {
         match self {
             Material::Scene { scene, .. } => scene.name.to_owned(),
-            Material::File { path, .. } => path.file_name().map_or_else(
-                || path.display().to_string(),
-                |name| name.to_string_lossy().into_owned(),
-            ),
+            Material::File { path, .. } => path.display().to_string(),
         }
     }
 
@@ -38,7 +35,7 @@ impl Material {
     pub fn about(&self) -> String {
         match self {
             Material::Scene { scene, .. } => scene.about.to_owned(),
-            Material::File { path, .. } => path.display().to_string(),
+            Material::File { .. } => "a recording".to_owned(),
         }
     }
 

@@ -114,7 +114,7 @@ pub struct Report {
     pub material: Vec<Shown>,
     pub cells: Vec<Cell>,
     pub left_out: Vec<LeftOut>,
-    /// Against the first encoder of the plan.
+    /// Against the first encoder that was measured, where there are several bitrates.
     pub deltas: Vec<Delta>,
 }
 
@@ -257,7 +257,9 @@ fn decoder(
 
 fn deltas(cells: &[Cell], plan: &Plan) -> Vec<Delta> {
     let mut deltas = Vec::new();
-    let Some(anchor) = plan.coders.first().map(Coder::name) else { return deltas };
+    let measured = |coder: &&Coder| cells.iter().any(|cell| cell.coder == coder.name());
+    let mut coders = plan.coders.iter().filter(measured).map(Coder::name);
+    let Some(anchor) = coders.next().filter(|_| plan.bitrates.len() > 1) else { return deltas };
     for material in plan.material.iter().map(Material::name) {
         for &chroma in &plan.chroma {
             for &threads in &plan.threads {
@@ -269,7 +271,11 @@ fn deltas(cells: &[Cell], plan: &Plan) -> Vec<Delta> {
                         .map(|cell| (cell.summary.rate.as_bps() as f64, quality(&cell.summary)))
                         .collect()
                 };
-                for coder in plan.coders.iter().skip(1).map(Coder::name) {
+                for coder in coders.clone() {
+                    let both = [anchor, coder].map(|coder| curve(coder, |summary| summary.luma));
+                    if both.iter().any(Vec::is_empty) {
+                        continue;
+                    }
                     let delta = |quality| bd_rate(&curve(anchor, quality), &curve(coder, quality));
                     deltas.push(Delta {
                         material: material.clone(),
