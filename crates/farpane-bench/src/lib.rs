@@ -1,7 +1,8 @@
 //! Measures codecs as a remote desktop uses them: on drawn desktops or recordings, at given bitrates, in the material's own
 //! time, with what a viewer gets to see held against the source.
 //!
-//! A [`Plan`] says what to run, [`run`] runs it, a [`Report`] is what came of it; [`report`] writes it down. Results but for costs are the same on every machine.
+//! A [`Plan`] says what to run, [`run`] runs it, a [`Report`] is what came of it; [`report`] writes it down.
+//! Results but for costs are the same on every machine.
 
 #![forbid(unsafe_code)]
 
