@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import puppeteer from "puppeteer-core";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
@@ -147,6 +148,27 @@ export async function view(test, url, state, viewport = { width: 1280, height: 7
   const page = await context.newPage();
   await page.goto(url);
   if (state) await reach(page, state);
+  return page;
+}
+
+/** The same in a Firefox of its own, driven over WebDriver BiDi. */
+export async function firefox(test, url, state, viewport = { width: 1280, height: 720 }) {
+  const browser = await puppeteer.launch({
+    browser: "firefox",
+    executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
+    headless: true,
+  });
+  test.after(() => browser.close());
+  const page = await browser.newPage();
+  await page.setViewport(viewport);
+  await page.goto(url);
+  if (state) {
+    let found;
+    const there = async () => (found = await page.evaluate(() => document.body.dataset.state)) === state;
+    await until(`the page is ${state}`, there).catch((error) => {
+      throw new Error(`${error.message}; it is ${found}`);
+    });
+  }
   return page;
 }
 

@@ -23,7 +23,10 @@ pub enum Coder {
 }
 
 /// Ours, by the names that reports use.
-const OWN: [Coder; 1] = [Coder::Own { name: "h264", codec: Codec::H264 }];
+const OWN: [Coder; 2] = [
+    Coder::Own { name: "h264", codec: Codec::H264 },
+    Coder::Own { name: "av1", codec: Codec::Av1 },
+];
 
 impl Coder {
     pub fn named(name: &str) -> Option<Coder> {

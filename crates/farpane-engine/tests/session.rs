@@ -3,11 +3,12 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use farpane_codec::{Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 use farpane_desktop::{
     Button, CaptureError, CaptureHandle, Captured, Capturer, Desktop, Input, InputError, Source,
 };
 use farpane_engine::{Config, Engine, Event, Signal};
-use farpane_media::{Bitrate, Clock, Size, Time};
+use farpane_media::{Bitrate, Clock, Size, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Sent, pair};
 use farpane_transport::{Channel, Event as Happened};
@@ -328,4 +329,107 @@ fn a_hidden_page_gets_no_pictures_until_it_is_shown() {
     assert!(stands_still);
     session.control(control_message::Body::Visibility(Visibility { hidden: false }));
     session.packet("picture", |_| true);
+}
+
+const H264: VideoFormat = VideoFormat::new(Codec::H264, Chroma::Yuv420);
+const H264_FULL: VideoFormat = VideoFormat::new(Codec::H264, Chroma::Yuv444);
+const AV1: VideoFormat = VideoFormat::new(Codec::Av1, Chroma::Yuv420);
+
+/// A real encoder with something wrong.
+struct Faulty {
+    encoder: Box<dyn Encoder>,
+    /// How many more pictures it codes before it fails.
+    left: u32,
+    /// What each takes in addition.
+    delay: Duration,
+}
+
+impl Encoder for Faulty {
+    fn codec(&self) -> Codec {
+        self.encoder.codec()
+    }
+
+    fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
+        self.encoder.update(picture)
+    }
+
+    fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError> {
+        if self.left == 0 {
+            return Err(broken(self.codec()));
+        }
+        self.left -= 1;
+        std::thread::sleep(self.delay);
+        self.encoder.encode(request)
+    }
+}
+
+fn broken(codec: Codec) -> EncodeError {
+    EncodeError::Library { codec, call: "injected", code: 1 }
+}
+
+type Opened = Result<Box<dyn Encoder>, EncodeError>;
+
+fn faulty(codec: Codec, config: &EncoderConfig, left: u32, delay: Duration) -> Opened {
+    let encoder = farpane_codec::open(codec, config)?;
+    Ok(Box::new(Faulty { encoder, left, delay }))
+}
+
+fn showing(formats: &[VideoFormat], open: fn(Codec, &EncoderConfig) -> Opened) -> Session {
+    let session = Session::start(Config { open_encoder: open, ..Config::default() }, |_| ());
+    session.far.connect_showing(formats.to_vec(), Bitrate::mbps(8));
+    session
+}
+
+impl Session {
+    /// Waits for pictures in `format`, which have to start with a key frame, and for the viewer to be told why.
+    fn goes_on_in(&self, format: VideoFormat, why: &str) {
+        let first = self.packet("picture", |meta| meta.format == format);
+        assert!(first.first_of_frame && first.key_frame, "{format}: {first:?}");
+        let codec = format.codec.encoding_name();
+        self.told("reason", |body| match body {
+            control_message::Body::Hello(hello) => {
+                (hello.codec == codec && hello.reason == why).then_some(())
+            }
+            _ => None,
+        });
+    }
+}
+
+#[test]
+fn an_encoder_that_fails_gives_way_to_the_next_best() {
+    fn open(codec: Codec, config: &EncoderConfig) -> Opened {
+        match (codec, config.chroma) {
+            // One cannot be made, one dies at work.
+            (Codec::H264, Chroma::Yuv444) => Err(broken(codec)),
+            (Codec::H264, Chroma::Yuv420) => faulty(codec, config, 5, Duration::ZERO),
+            _ => farpane_codec::open(codec, config),
+        }
+    }
+    let session = showing(&[AV1, H264, H264_FULL], open);
+    session.goes_on_in(H264, "a better one failed");
+    session.goes_on_in(AV1, "a better one failed");
+    // And it stays with that.
+    (0..10).for_each(|_| assert_eq!(session.packet("picture", |_| true).format, AV1));
+}
+
+#[test]
+fn an_encoder_that_is_too_slow_gives_way_to_a_cheaper_one() {
+    fn open(codec: Codec, config: &EncoderConfig) -> Opened {
+        let slow = if config.chroma == Chroma::Yuv444 { 60 } else { 0 };
+        faulty(codec, config, u32::MAX, Duration::from_millis(slow))
+    }
+    let session = showing(&[H264_FULL, H264], open);
+    session.goes_on_in(H264_FULL, "the sharpest that the browser shows");
+    session.goes_on_in(H264, "sharper ones are too slow here");
+}
+
+#[test]
+fn when_no_encoder_is_left_the_session_ends_and_says_why() {
+    fn open(codec: Codec, _: &EncoderConfig) -> Opened {
+        Err(broken(codec))
+    }
+    let session = showing(&[AV1, H264], open);
+    let (reason, detail) = session.ended();
+    assert_eq!(reason, EndReason::EndHostError);
+    assert!(detail.contains("injected"), "{detail}");
 }

@@ -68,8 +68,13 @@ pub fn pair(clock: Clock) -> io::Result<(Memory, Far)> {
 }
 
 impl Far {
-    /// A direct path of `estimate`, with every channel open.
+    /// A direct path of `estimate`, with every channel open, to a viewer that shows what every browser does.
     pub fn connect(&self, estimate: Bitrate) {
+        self.connect_showing(vec![VideoFormat::default()], estimate);
+    }
+
+    /// The same with a viewer that shows `formats`.
+    pub fn connect_showing(&self, formats: Vec<VideoFormat>, estimate: Bitrate) {
         let route = Route { relayed: false, ipv6: false };
         self.set_path(PathStats {
             state: PathState::Up,
@@ -77,7 +82,7 @@ impl Far {
             estimate,
             ..PathStats::default()
         });
-        self.emit(Event::Connected { formats: vec![VideoFormat::default()], route });
+        self.emit(Event::Connected { formats, route });
         Channel::ALL.into_iter().for_each(|channel| self.emit(Event::ChannelOpen(channel)));
         self.emit(Event::Estimate(estimate));
     }
