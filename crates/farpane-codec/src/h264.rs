@@ -16,7 +16,7 @@ use crate::screen::Screen;
 use crate::{Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 
 /// Either way round.
-const LIMIT: Size = Size::new(3840, 2160);
+pub(crate) const LIMIT: Size = Size::new(3840, 2160);
 /// A picture is in motion when at least one in this many of its macroblocks is new.
 const PART: u64 = 6;
 /// So many pictures in motion over so long are a film,

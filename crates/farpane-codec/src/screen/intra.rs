@@ -117,6 +117,7 @@ impl Canvas {
     }
 
     /// The samples around the block of 4x4 whose top left is (`x`, `y`).
+    #[inline(always)]
     pub(super) fn around4(&self, x: usize, y: usize) -> Around {
         let (has_left, has_above) = (x > 0 || self.left, y > 0 || self.above);
         let right = match (x, y) {

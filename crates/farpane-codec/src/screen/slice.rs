@@ -10,6 +10,7 @@ use super::intra::{Around, Canvas, best16};
 use super::macroblock::{BLOCKS, Counts, Levels, Quantization};
 use super::motion::{Reference, Search, Vector};
 use super::samples::{self, Chroma, Luma, NO_CHROMA, Samples, difference, square_difference};
+use crate::h264::{BLOCK, LIMIT};
 
 /// What becomes of a macroblock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +72,13 @@ const INTRA_IN_P: u32 = 5;
 /// How much chroma may differ for having moved by half of a sample: one in two of its samples by one.
 const BLURRED: u32 = 64;
 
+/// Macroblocks of the widest picture.
+const COLUMNS: usize = LIMIT.width.div_ceil(BLOCK) as usize;
+
 struct Slice<'a, const N: usize> {
     shared: &'a Shared<'a>,
     part: Part<'a>,
-    above: Vec<Option<Edge<N>>>,
+    above: [Option<Edge<N>>; COLUMNS + 1],
     left: Option<Edge<N>>,
     corner: Option<Edge<N>>,
     skipped: u32,
@@ -84,14 +88,20 @@ struct Slice<'a, const N: usize> {
 pub(super) fn code<const N: usize>(shared: &Shared<'_>, part: Part<'_>) {
     let width = shared.width;
     let rows = part.plans.len() / width;
-    let above = vec![None; width + 1];
+    let above = [None; COLUMNS + 1];
     let mut slice: Slice<'_, N> =
         Slice { shared, part, above, left: None, corner: None, skipped: 0 };
     let mut levels = Levels::new();
     for row in 0..rows {
-        (slice.left, slice.corner) = (None, None);
-        for column in 0..width {
-            slice.macroblock(column, row, &mut levels);
+        let plans = &slice.part.plans[row * width..][..width];
+        match shared.reference {
+            Some(reference) if plans.iter().all(|plan| *plan == Plan::Keep) => {
+                slice.keep_row(reference, row);
+            }
+            _ => {
+                (slice.left, slice.corner) = (None, None);
+                (0..width).for_each(|column| slice.macroblock(column, row, &mut levels));
+            }
         }
     }
     if slice.skipped > 0 {
@@ -104,18 +114,36 @@ impl<const N: usize> Slice<'_, N> {
     /// The largest macroblock that the standard allows, in bits: more than the uncompressed one by 128 (A.3.1 and A.3.3).
     const LARGEST: usize = if N == 1 { 3_200 } else { 6_272 };
 
+    /// A row of which all stays as the viewer has it. Skipped macroblocks stand still there, as the first has no left
+    /// neighbour and the others one that stands still (clause 8.4.1.1).
+    fn keep_row(&mut self, reference: &Reference, row: usize) {
+        let width = self.shared.width;
+        for column in 0..width {
+            self.keep(reference, column, row);
+        }
+        self.above[..width].fill(Some(Edge::STILL));
+        self.skipped += width as u32;
+    }
+
+    /// Brings a macroblock that stays as the viewer has it up to date.
+    #[inline]
+    fn keep(&mut self, reference: &Reference, column: usize, row: usize) {
+        let at = row * self.shared.width + column;
+        if std::mem::take(&mut self.part.stale[at]) {
+            let samples = self.predict(reference, column, row, Vector::ZERO);
+            self.store(&samples, column, row);
+        }
+        let first = self.part.first_row * self.shared.width;
+        self.part.quantizers[at] = self.shared.before[first + at];
+    }
+
     fn macroblock(&mut self, column: usize, row: usize, levels: &mut Levels<N>) {
         levels.pattern = 0;
         let at = row * self.shared.width + column;
         let plan = self.part.plans[at];
         let (right, bottom) = match (plan, self.shared.reference) {
             (Plan::Keep, Some(reference)) => {
-                if self.part.stale[at] {
-                    let samples = self.predict(reference, column, row, Vector::ZERO);
-                    self.store(&samples, column, row);
-                }
-                let first = self.part.first_row * self.shared.width;
-                self.part.quantizers[at] = self.shared.before[first + at];
+                self.keep(reference, column, row);
                 self.still(column)
             }
             (Plan::Move(to), Some(reference)) => {
@@ -472,8 +500,8 @@ impl<const N: usize> Slice<'_, N> {
             let above =
                 if by > 0 { Some(modes[by - 1][bx]) } else { above.map(|edge| edge.modes[bx]) };
             let likely = left.zip(above).map_or(Around::DC, |(left, above)| left.min(above));
-            let blocks = source.luma.each_ref().map(|luma| block(luma, x, y));
-            let around = canvases.each_ref().map(|canvas| canvas.around4(x, y));
+            let blocks = std::array::from_fn(|plane| block(&source.luma[plane], x, y));
+            let around = std::array::from_fn(|plane| canvases[plane].around4(x, y));
             let (mode, predictions) = self.best4(&blocks, &around, likely);
             modes[by][bx] = mode;
             written[at] = (mode != likely).then(|| mode - u8::from(mode > likely));
@@ -525,22 +553,27 @@ impl<const N: usize> Slice<'_, N> {
     ) -> (u8, [[u8; 16]; N]) {
         let lambda = self.shared.quantization.lambda;
         let (mut mode, mut predictions, mut least) = (Around::DC, [[0; 16]; N], u32::MAX);
-        'modes: for candidate in Around::MODES {
+        for candidate in Around::MODES {
             // The first three serve most of what has edges, the rest is for slopes.
             if candidate == Around::FIRST_SLOPE && least <= lambda * 8 {
                 break;
             }
-            let mut squares = [[0; 16]; N];
-            let mut cost = lambda * if candidate == likely { 1 } else { 4 };
-            for plane in 0..N {
-                let Some(square) = around[plane].predict(candidate) else { continue 'modes };
-                cost += difference(&blocks[plane], &square);
-                squares[plane] = square;
-                if cost >= least {
-                    continue 'modes;
+            let Some(square) = around[0].predict(candidate) else { continue };
+            let bits = if candidate == likely { 1 } else { 4 };
+            let mut cost = difference(&blocks[0], &square) + lambda * bits;
+            let mut squares = [square; N];
+            for plane in 1..N {
+                // All components have the same neighbours.
+                if cost < least
+                    && let Some(square) = around[plane].predict(candidate)
+                {
+                    cost += difference(&blocks[plane], &square);
+                    squares[plane] = square;
                 }
             }
-            (mode, predictions, least) = (candidate, squares, cost);
+            if cost < least {
+                (mode, predictions, least) = (candidate, squares, cost);
+            }
         }
         (mode, predictions)
     }
