@@ -40,6 +40,8 @@ const FORBIDDEN: [(&str, &str); 8] = [
 /// The files that may contain `unsafe`.
 const UNSAFE: &[&str] = &[
     "crates/farpane-codec/src/openh264/ffi.rs",
+    "crates/farpane-codec/src/screen/crew.rs",
+    "crates/farpane-codec/tests/allocations.rs",
     "crates/farpane-desktop/src/x11/segment.rs",
     "crates/farpane-pixel/src/tiles.rs",
     "crates/farpane-pixel/src/vector.rs",

@@ -9,6 +9,8 @@
 mod bits;
 mod cavlc;
 mod codes;
+#[allow(unsafe_code)]
+mod crew;
 mod headers;
 mod intra;
 mod macroblock;
@@ -27,6 +29,7 @@ use crate::h264::{BLOCK, Format};
 use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
 use crate::{AccessUnit, EncodeError, Output, Picture, Request};
 use bits::Bits;
+use crew::Crew;
 use headers::PictureHeader;
 use macroblock::Quantization;
 use motion::Reference;
@@ -34,13 +37,15 @@ pub(crate) use motion::Vector;
 use slice::{Part, Plan, Shared};
 
 /// More threads than this cost more than they gain.
-const MAX_THREADS: u32 = 8;
+const MAX_THREADS: usize = 8;
 /// The cost of coding a macroblock; keeping one costs 1.
 const CODE: usize = 64;
 /// Slices for each thread of a picture that keeps all of them busy.
 const SLICES: usize = 2;
-/// What starting a thread is worth, in macroblocks coded.
+/// What waking a thread is worth, in macroblocks coded.
 const WORTH_A_THREAD: usize = 24;
+/// What one thread codes of a picture.
+type Share<'a> = [Option<Part<'a>>; SLICES];
 
 /// See the module.
 pub(crate) struct Screen {
@@ -66,6 +71,11 @@ pub(crate) struct Screen {
     key_frames: u32,
     /// Since the last key frame; none before the first.
     number: Option<u32>,
+    crew: Crew,
+    /// The work in each row of macroblocks, and the rows of each slice.
+    work: Vec<usize>,
+    cuts: Vec<Range<usize>>,
+    /// As many as there may be; those of the last picture come first, one for each of `cuts`.
     slices: Vec<Bits>,
     stream: Vec<u8>,
     units: Vec<Range<usize>>,
@@ -88,12 +98,15 @@ impl Screen {
             coarse: Coarse::default(),
             plans: vec![Plan::Keep; blocks],
             changed: Vec::with_capacity(blocks),
-            displacements: Vec::new(),
+            displacements: Vec::with_capacity(moves::MOST),
             key_frames: 0,
             number: None,
-            slices: Vec::new(),
+            crew: Crew::default(),
+            work: Vec::with_capacity(format.height),
+            cuts: Vec::with_capacity(MAX_THREADS * SLICES),
+            slices: (0..MAX_THREADS * SLICES).map(|_| Bits::default()).collect(),
             stream: Vec::new(),
-            units: Vec::new(),
+            units: Vec::with_capacity(MAX_THREADS * SLICES + 2),
         }
     }
 
@@ -160,13 +173,12 @@ impl Screen {
         let id = key_frame.then_some(0x8000 + self.key_frames % 2);
         let mut header = PictureHeader { key_frame: id, number, quantizer };
         self.code(header);
-        let bytes = |slices: &[Bits]| slices.iter().map(|bits| bits.bytes().len()).sum::<usize>();
-        if !sharpen && rate.is_oversize(quantizer, bytes(&self.slices)) {
+        if !sharpen && rate.is_oversize(quantizer, self.size()) {
             quantizer = choose(rate, Coarse::default()).quantizer.max(quantizer);
             header.quantizer = quantizer;
             self.code(header);
         }
-        rate.coded(quantizer, bytes(&self.slices), key_frame);
+        rate.coded(quantizer, self.size(), key_frame);
         self.assemble(header);
         self.number = Some(number);
         self.shown = 1 - self.shown;
@@ -253,20 +265,18 @@ impl Screen {
             quantization: &quantization,
             before,
         };
-        let threads = self.format.threads.min(MAX_THREADS) as usize;
-        let rows = cut(&self.plans, self.format.width, threads);
-        self.slices.resize_with(rows.len(), Bits::default);
+        let threads = (self.format.threads as usize).min(MAX_THREADS);
+        cut(&self.plans, self.format.width, threads, &mut self.work, &mut self.cuts);
         // The dense half of a page takes longer than the empty one, so threads take turns down the picture.
-        let mut shares: Vec<Vec<Part<'_>>> = Vec::new();
-        shares.resize_with(threads.min(rows.len()), Vec::new);
+        let mut shares: [Share<'_>; MAX_THREADS] = Default::default();
         let areas = motion::areas(self.format.chroma);
         let mut planes = out.planes.each_mut().map(Vec::as_mut_slice);
         let (mut stale, mut quantizers) = (&mut self.stale[..], &mut after[..]);
-        for ((at, rows), bits) in rows.iter().enumerate().zip(&mut self.slices) {
+        for ((at, rows), bits) in self.cuts.iter().enumerate().zip(&mut self.slices) {
             let (first, blocks) = (rows.start * self.format.width, rows.len() * self.format.width);
             bits.clear();
             header.write(bits, first);
-            shares[at % threads].push(Part {
+            shares[at % threads][at / threads] = Some(Part {
                 bits,
                 first_row: rows.start,
                 plans: &self.plans[first..first + blocks],
@@ -279,15 +289,14 @@ impl Screen {
             Chroma::Yuv420 => slice::code::<1>,
             Chroma::Yuv444 => slice::code::<3>,
         };
-        std::thread::scope(|scope| {
-            for share in shares.drain(1..) {
-                std::thread::Builder::new()
-                    .name("farpane-slice".into())
-                    .spawn_scoped(scope, || share.into_iter().for_each(|part| code(&shared, part)))
-                    .expect("the system starts a thread");
-            }
-            shares.into_iter().flatten().for_each(|part| code(&shared, part));
+        self.crew.share(&mut shares[..threads.min(self.cuts.len())], |share| {
+            share.iter_mut().filter_map(Option::take).for_each(|part| code(&shared, part));
         });
+    }
+
+    /// Bytes of the slices together.
+    fn size(&self) -> usize {
+        self.slices[..self.cuts.len()].iter().map(|bits| bits.bytes().len()).sum()
     }
 
     /// Puts the slices, and for a key frame the parameter sets, into `stream`.
@@ -307,7 +316,7 @@ impl Screen {
             headers::picture(&mut bits);
             put(0x68, bits.bytes());
         }
-        for slice in &self.slices {
+        for slice in &self.slices[..self.cuts.len()] {
             put(header.nal(), slice.bytes());
         }
     }
@@ -319,15 +328,21 @@ fn cut_off<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
 }
 
 /// Shares the rows of a picture among slices of about equal work: one where little is to be done, [`SLICES`] for each
-/// thread where much is.
-fn cut(plans: &[Plan], width: usize, threads: usize) -> Vec<Range<usize>> {
+/// thread where much is. `rows` becomes the work in each row.
+fn cut(
+    plans: &[Plan],
+    width: usize,
+    threads: usize,
+    rows: &mut Vec<usize>,
+    cuts: &mut Vec<Range<usize>>,
+) {
     let work = |plan: &Plan| match plan {
         Plan::Keep => 1,
         Plan::Move(_) => 6,
         Plan::Code => CODE,
     };
-    let rows: Vec<usize> =
-        plans.chunks_exact(width).map(|row| row.iter().map(work).sum()).collect();
+    rows.clear();
+    rows.extend(plans.chunks_exact(width).map(|row| row.iter().map(work).sum::<usize>()));
     let total: usize = rows.iter().sum();
     let slices = match total / (CODE * WORTH_A_THREAD) {
         0 | 1 => 1,
@@ -335,7 +350,8 @@ fn cut(plans: &[Plan], width: usize, threads: usize) -> Vec<Range<usize>> {
         _ if threads == 1 => 1,
         _ => threads * SLICES,
     };
-    let (mut cuts, mut start, mut done) = (Vec::with_capacity(slices), 0, 0);
+    cuts.clear();
+    let (mut start, mut done) = (0, 0);
     for (row, work) in rows.iter().enumerate() {
         done += work;
         if done * slices >= total * (cuts.len() + 1) && cuts.len() + 1 < slices {
@@ -346,7 +362,6 @@ fn cut(plans: &[Plan], width: usize, threads: usize) -> Vec<Range<usize>> {
     if start < rows.len() {
         cuts.push(start..rows.len());
     }
-    cuts
 }
 
 #[cfg(test)]

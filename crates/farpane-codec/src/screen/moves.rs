@@ -15,27 +15,32 @@ const STRIDE: usize = 1_000_003;
 /// How many have to agree.
 const VOTES: usize = 3;
 /// Displacements of one picture.
-const MOST: usize = 4;
+pub(super) const MOST: usize = 4;
 
 /// Finds the displacements of the macroblocks `changed`, given as (column, row), from `before` to `now`; those of the last
 /// picture are tried first.
 pub(crate) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known: &mut Vec<Vector>) {
-    let mut votes: Vec<(Vector, usize)> = known.drain(..).map(|vector| (vector, 0)).collect();
+    let mut votes = [(Vector::ZERO, 0); MOST + SAMPLES];
+    let mut candidates = known.len();
+    votes.iter_mut().zip(known.iter()).for_each(|(vote, vector)| vote.0 = *vector);
     // All over the picture, in an order without a pattern.
     let order = (0..changed.len()).map(|at| at * STRIDE % changed.len());
     let places =
         order.map(|at| changed[at]).map(|(x, y)| (usize::from(x) * 16, usize::from(y) * 16));
     for (x, y) in places.filter(|(x, y)| is_distinct(now, *x, *y)).take(SAMPLES) {
-        let vote = votes.iter_mut().find(|(vector, _)| is_moved(now, before, x, y, *vector));
-        if let Some((_, votes)) = vote {
-            *votes += 1;
+        let mut voted = votes[..candidates].iter_mut();
+        if let Some(vote) = voted.find(|(vector, _)| is_moved(now, before, x, y, *vector)) {
+            vote.1 += 1;
         } else if let Some(vector) = search(now, before, x, y) {
-            votes.push((vector, 1));
+            votes[candidates] = (vector, 1);
+            candidates += 1;
         }
     }
-    votes.retain(|(_, votes)| *votes >= VOTES);
+    let votes = &mut votes[..candidates];
     votes.sort_by_key(|(_, votes)| std::cmp::Reverse(*votes));
-    known.extend(votes.iter().take(MOST).map(|(vector, _)| *vector));
+    let agreed = votes.iter().take_while(|(_, votes)| *votes >= VOTES).take(MOST);
+    known.clear();
+    known.extend(agreed.map(|(vector, _)| *vector));
 }
 
 /// Whether the luma of the macroblock at (`x`, `y`) is what was at its displacement, and its chroma too unless that lies
@@ -101,9 +106,9 @@ fn search(now: &Planes, before: &Planes, x: usize, y: usize) -> Option<Vector> {
         row.windows(16).enumerate().filter(|(_, samples)| samples.first_chunk() == key);
     let horizontal = horizontal.map(|(from, _)| from as i32 - x as i32);
     let horizontal = horizontal.filter(|dx| dx.abs() <= FARTHEST.0).map(|dx| Vector::whole(dx, 0));
-    let mut found: Vec<Vector> = vertical.chain(horizontal).take(8).collect();
-    found.retain(|vector| is_moved(now, before, x, y, *vector));
-    found.into_iter().min_by_key(|vector| vector.x.unsigned_abs() + vector.y.unsigned_abs())
+    let found = vertical.chain(horizontal).take(8);
+    let found = found.filter(|vector| is_moved(now, before, x, y, *vector));
+    found.min_by_key(|vector| vector.x.unsigned_abs() + vector.y.unsigned_abs())
 }
 
 #[cfg(test)]
