@@ -39,6 +39,7 @@ const FORBIDDEN: [(&str, &str); 8] = [
 
 /// The files that may contain `unsafe`.
 const UNSAFE: &[&str] = &[
+    "crates/farpane-codec/src/av1/ffi.rs",
     "crates/farpane-codec/src/openh264/ffi.rs",
     "crates/farpane-codec/src/screen/crew.rs",
     "crates/farpane-codec/tests/allocations.rs",

@@ -45,7 +45,7 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Option<Outcome> {
     let negotiated = tokio::select! {
-        negotiated = negotiate(&mut line, &config) => negotiated,
+        negotiated = negotiate(&mut line, config) => negotiated,
         () = stopped(&mut stop) => {
             Err(Failed::Ended(Outcome { reason: EndReason::EndStopped, detail: String::new() }))
         }
