@@ -1,4 +1,4 @@
-//! Our own H.264 encoder for screens: constrained baseline, and cost that follows change.
+//! Our own H.264 encoder for screens: constrained baseline or High 4:4:4 Predictive, and cost that follows change.
 //!
 //! A picture is planned first, by comparing sources: what stands still is left out of the stream, what moved as a whole
 //! is a vector, and only the rest is predicted, transformed and coded, in slices on as many threads as it is worth. What
