@@ -108,8 +108,7 @@ pub fn formats() -> Vec<VideoFormat> {
 /// Makes an encoder.
 ///
 /// # Errors
-/// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty),
-/// [`EncodeError::UnsupportedChroma`] when it cannot sample colour as densely.
+/// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty).
 pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(h264::H264::new(config)?)),
@@ -125,8 +124,6 @@ pub enum EncodeError {
         "{codec} takes pictures from 1x1 to {limit}, not {size}: share a smaller display or lower its resolution"
     )]
     UnsupportedSize { codec: Codec, size: Size, limit: Size },
-    #[error("{codec} has no {chroma} here: ask for 4:2:0")]
-    UnsupportedChroma { codec: Codec, chroma: Chroma },
     #[error("the picture is {got} and the encoder was made for {expected}: make a new encoder")]
     SizeChanged { expected: Size, got: Size },
     #[error("there is no picture to code yet: update the encoder first")]

@@ -200,9 +200,7 @@ impl Video {
         let Some(selector) = &mut self.selector else { return false };
         match error {
             EncodeError::Library { .. } if self.failures + 1 < FAILURES => self.failures += 1,
-            EncodeError::Library { .. }
-            | EncodeError::UnsupportedSize { .. }
-            | EncodeError::UnsupportedChroma { .. } => {
+            EncodeError::Library { .. } | EncodeError::UnsupportedSize { .. } => {
                 selector.handle_failure();
                 self.failures = 0;
             }
