@@ -40,8 +40,10 @@ const REFINEMENTS: u32 = 12;
 /// However thin the link, a picture is coded again after this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// An encoder that fails is made anew; so often in a row and the next best format takes its place.
+/// An encoder that fails is made anew; so often, none of them having worked for [`SOUND`], and the next best format takes
+/// its place.
 const FAILURES: u32 = 3;
+const SOUND: Duration = Duration::from_secs(10);
 
 /// What the net thread learns of a frame beside its packets, ahead of the last of them.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +112,7 @@ pub(crate) struct Video {
 struct Opened {
     size: Size,
     format: VideoFormat,
+    since: Time,
     encoder: Box<dyn Encoder>,
 }
 
@@ -198,6 +201,10 @@ impl Video {
     /// Whether a new encoder can go on after `error`: one of the same format at first, then of the next best.
     fn recovers(&mut self, error: &EncodeError) -> bool {
         let Some(selector) = &mut self.selector else { return false };
+        let now = self.shared.clock.now();
+        if self.encoder.as_ref().is_some_and(|opened| now.since(opened.since) >= SOUND) {
+            self.failures = 0;
+        }
         match error {
             EncodeError::Library { .. } if self.failures + 1 < FAILURES => self.failures += 1,
             EncodeError::Library { .. } | EncodeError::UnsupportedSize { .. } => {
@@ -312,12 +319,13 @@ impl Video {
         // The one before goes first: two at a time are twice the memory.
         self.encoder = None;
         let encoder = (self.config.open_encoder)(format.codec, &config)?;
-        self.encoder = Some(Opened { size, format, encoder });
+        let since = self.shared.clock.now();
+        self.encoder = Some(Opened { size, format, since, encoder });
         Ok(())
     }
 
     fn code(&mut self, key: bool, keep_alive: bool, before: Again) -> Result<(), EncodeError> {
-        let (Some(Opened { size, format, encoder }), Some(selector)) =
+        let (Some(Opened { size, format, encoder, .. }), Some(selector)) =
             (self.encoder.as_mut(), self.selector.as_mut())
         else {
             return Ok(());
@@ -325,7 +333,6 @@ impl Video {
         let target = self.rate.target();
         let began = self.shared.clock.now();
         let output = encoder.encode(&Request { key_frame: key, bitrate: target, now: began })?;
-        self.failures = 0;
         let now = self.shared.clock.now();
         if before == Again::No && !keep_alive {
             selector.handle_picture(now, now.since(began), now.since(self.coded));
