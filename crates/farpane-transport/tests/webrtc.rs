@@ -63,8 +63,8 @@ impl Viewer {
             let full = FormatParams { profile: Some(1), ..FormatParams::default() };
             let clock = Frequency::NINETY_KHZ;
             config.codec_config().add_config(
-                77.into(),
-                Some(78.into()),
+                98.into(),
+                Some(99.into()),
                 RtcCodec::Av1,
                 clock,
                 None,
@@ -458,7 +458,7 @@ fn a_session_changes_between_the_formats_that_the_viewer_shows() {
     let formats: Vec<_> = packets.iter().map(format).collect();
     let expected = [
         (0, RtcCodec::H264, None),
-        (1, RtcCodec::Av1, Some(0)),
+        (1, RtcCodec::Av1, None),
         // 2 is in a format that the viewer does not show.
         (3, RtcCodec::Av1, Some(1)),
         (4, RtcCodec::H264, None),
