@@ -18,6 +18,7 @@ mod random;
 mod rate;
 mod screen;
 mod selector;
+mod source;
 
 use std::ops::Range;
 

@@ -12,13 +12,13 @@ mod obu;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use farpane_media::{Chroma, Rect, Region, Size, Time};
-use farpane_pixel::convert::{self, Planes};
+use farpane_media::{Chroma, Size, Time};
 
 use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
 use crate::screen::{Vector, moves};
+use crate::source::Source;
 use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
-use ffi::{Failure, Library, Rows, Setup, Source, Unit};
+use ffi::{Failure, Library, Rows, Setup, Unit};
 use headroom::Headroom;
 
 /// Either way round: what level 6.0 takes in a picture (AV1 specification, annex A.3).
@@ -45,13 +45,7 @@ pub(crate) struct Av1 {
     size: Size,
     /// In blocks.
     width: usize,
-    /// The source as it is and as it was when last coded, by `source`; they differ within `coded`.
-    planes: [Planes; 2],
-    source: usize,
-    coded: Region,
-    /// Changed since the last access unit.
-    pending: Region,
-    seen: bool,
+    source: Source,
     rate: Rate,
     frame_time: Duration,
     headroom: Headroom,
@@ -100,11 +94,7 @@ impl Av1 {
             library: Library::new(setup).map_err(failed)?,
             size,
             width: width as usize,
-            planes: [0, 1].map(|_| Planes::new(size, chroma)),
-            source: 0,
-            coded: Region::from(Rect::of(size)),
-            pending: Region::new(),
-            seen: false,
+            source: Source::new(size, chroma),
             rate: Rate::new(blocks as u64, max_fps),
             frame_time: Duration::from_secs(1) / max_fps,
             headroom,
@@ -128,21 +118,14 @@ impl Av1 {
         }
         self.active.fill(0);
         self.changed.clear();
-        let (now, before) = (&self.planes[self.source], &self.planes[1 - self.source]);
-        for rect in self.pending.rects() {
-            let rect = rect.snapped(BLOCK, self.size);
-            for row in rect.y / BLOCK..rect.bottom().div_ceil(BLOCK) {
-                for column in rect.x / BLOCK..rect.right().div_ceil(BLOCK) {
-                    let active = &mut self.active[row as usize * self.width + column as usize];
-                    let (x, y) = ((column * BLOCK) as usize, (row * BLOCK) as usize);
-                    // Rectangles of a region do not overlap, but the blocks they touch may.
-                    if *active == 0 && !moves::is_same(now, before, x, y) {
-                        *active = 1;
-                        self.changed.push((column as u16, row as u16));
-                    }
-                }
+        for block in self.source.touched() {
+            let active = &mut self.active[usize::from(block.1) * self.width + usize::from(block.0)];
+            if *active == 0 && self.source.differs(block) {
+                *active = 1;
+                self.changed.push(block);
             }
         }
+        let (now, before) = (self.source.now(), self.source.before());
         moves::find(now, before, &self.changed, &mut self.displacements);
         let is_moved = |&&(column, row): &&(u16, u16)| {
             let (x, y) = (usize::from(column) * 16, usize::from(row) * 16);
@@ -174,8 +157,8 @@ impl Av1 {
 
     /// Codes the planes into `unit` with one of the library's quantizers.
     fn code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<(), EncodeError> {
-        let planes = &self.planes[self.source];
-        let source = Source {
+        let planes = self.source.now();
+        let source = ffi::Source {
             planes: [&planes.y, &planes.u, &planes.v]
                 .map(|plane| (plane.data.as_slice(), plane.stride)),
             time: now.as_micros() as i64,
@@ -190,7 +173,7 @@ impl Av1 {
     fn coded(&mut self, quantizer: u8, good: u8) {
         self.coarse = Coarse::default();
         let shown = self.library.shown();
-        let source = &self.planes[self.source];
+        let source = self.source.now();
         for (at, before) in self.quantizers.iter_mut().enumerate() {
             if self.active[at] != 0 {
                 let (x, y) = (at % self.width * 16, at / self.width * 16);
@@ -204,11 +187,7 @@ impl Av1 {
                 self.coarse.quantizer = self.coarse.quantizer.max(*before);
             }
         }
-        // When the same picture is coded again, the two sources differ where they did.
-        if !self.pending.is_empty() {
-            std::mem::swap(&mut self.coded, &mut self.pending);
-            self.pending.clear();
-        }
+        self.source.handle_coded();
     }
 }
 
@@ -222,25 +201,12 @@ impl Encoder for Av1 {
         if got != expected {
             return Err(EncodeError::SizeChanged { expected, got });
         }
-        if !self.seen {
-            self.seen = true;
-            self.pending.set(Rect::of(self.size));
-            convert::update(&mut self.planes[self.source], picture.frame, &self.pending);
-            return Ok(());
-        }
-        if self.pending.is_empty() {
-            self.source = 1 - self.source;
-            self.coded.union(picture.damage);
-            convert::update(&mut self.planes[self.source], picture.frame, &self.coded);
-        } else {
-            convert::update(&mut self.planes[self.source], picture.frame, picture.damage);
-        }
-        self.pending.union(picture.damage);
+        self.source.update(picture);
         Ok(())
     }
 
     fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError> {
-        if !self.seen {
+        if !self.source.is_seen() {
             return Err(EncodeError::NoPicture);
         }
         let Request { bitrate, now, .. } = *request;

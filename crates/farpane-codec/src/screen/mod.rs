@@ -22,11 +22,11 @@ mod transform;
 
 use std::ops::Range;
 
-use farpane_media::{Rect, Region};
-use farpane_pixel::convert::{self, Chroma, Planes};
+use farpane_pixel::convert::{Chroma, Planes};
 
-use crate::h264::{BLOCK, Format};
+use crate::h264::Format;
 use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
+use crate::source::Source;
 use crate::{AccessUnit, EncodeError, Output, Picture, Request};
 use bits::Bits;
 use crew::Crew;
@@ -50,13 +50,7 @@ type Share<'a> = [Option<Part<'a>>; SLICES];
 /// See the module.
 pub(crate) struct Screen {
     format: Format,
-    /// The source as it is and as it was when last coded, by `source`; they differ within `coded`.
-    planes: [Planes; 2],
-    source: usize,
-    coded: Region,
-    /// Changed since the last access unit.
-    pending: Region,
-    seen: bool,
+    source: Source,
     /// The picture that the viewer has, by `shown`, and the one before.
     references: [Reference; 2],
     shown: usize,
@@ -86,11 +80,7 @@ impl Screen {
         let (size, blocks) = (format.size, format.width * format.height);
         Screen {
             format,
-            planes: [0, 1].map(|_| Planes::new(size, format.chroma)),
-            source: 0,
-            coded: Region::from(Rect::of(size)),
-            pending: Region::new(),
-            seen: false,
+            source: Source::new(size, format.chroma),
             references: [0, 1].map(|_| Reference::new(format.width, format.height, format.chroma)),
             shown: 0,
             stale: vec![true; blocks],
@@ -112,34 +102,17 @@ impl Screen {
 
     /// The picture as it is now.
     pub(crate) fn planes(&self) -> &Planes {
-        &self.planes[self.source]
+        self.source.now()
     }
 
     /// Goes on from a picture that another encoder has coded; the next one has to be a key frame.
     pub(crate) fn adopt(&mut self, planes: &Planes) {
-        self.planes[self.source].clone_from(planes);
-        self.pending.set(Rect::of(self.format.size));
-        self.seen = true;
+        self.source.adopt(planes);
     }
 
     /// See [`crate::Encoder::update`].
     pub(crate) fn update(&mut self, picture: Picture<'_>) {
-        let frame = picture.frame;
-        if !self.seen {
-            self.pending.set(Rect::of(self.format.size));
-            convert::update(&mut self.planes[self.source], frame, &self.pending);
-            self.seen = true;
-            return;
-        }
-        if self.pending.is_empty() {
-            self.source = 1 - self.source;
-            self.coded.union(picture.damage);
-            convert::update(&mut self.planes[self.source], frame, &self.coded);
-            self.pending.union(picture.damage);
-        } else {
-            convert::update(&mut self.planes[self.source], frame, picture.damage);
-            self.pending.union(picture.damage);
-        }
+        self.source.update(picture);
     }
 
     /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
@@ -148,7 +121,7 @@ impl Screen {
         request: &Request,
         rate: &mut Rate,
     ) -> Result<(Output<'_>, u64), EncodeError> {
-        if !self.seen {
+        if !self.source.is_seen() {
             return Err(EncodeError::NoPicture);
         }
         let key_frame = request.key_frame || self.number.is_none();
@@ -182,10 +155,7 @@ impl Screen {
         self.assemble(header);
         self.number = Some(number);
         self.shown = 1 - self.shown;
-        if !self.pending.is_empty() {
-            std::mem::swap(&mut self.coded, &mut self.pending);
-            self.pending.clear();
-        }
+        self.source.handle_coded();
         let quantizers = &self.quantizers[self.shown];
         self.coarse = Coarse {
             blocks: quantizers.iter().filter(|quantizer| **quantizer > FINE).count() as u64,
@@ -208,21 +178,15 @@ impl Screen {
         }
         self.plans.fill(Plan::Keep);
         self.changed.clear();
-        let (now, before) = (&self.planes[self.source], &self.planes[1 - self.source]);
-        for rect in self.pending.rects() {
-            let rect = rect.snapped(BLOCK, self.format.size);
-            for row in rect.y / BLOCK..rect.bottom().div_ceil(BLOCK) {
-                for column in rect.x / BLOCK..rect.right().div_ceil(BLOCK) {
-                    let at = row as usize * self.format.width + column as usize;
-                    let (x, y) = ((column * BLOCK) as usize, (row * BLOCK) as usize);
-                    // Rectangles of a region do not overlap, but the macroblocks they touch may.
-                    if self.plans[at] == Plan::Keep && !moves::is_same(now, before, x, y) {
-                        self.plans[at] = Plan::Code;
-                        self.changed.push((column as u16, row as u16));
-                    }
-                }
+        for block in self.source.touched() {
+            let plan =
+                &mut self.plans[usize::from(block.1) * self.format.width + usize::from(block.0)];
+            if *plan == Plan::Keep && self.source.differs(block) {
+                *plan = Plan::Code;
+                self.changed.push(block);
             }
         }
+        let (now, before) = (self.source.now(), self.source.before());
         moves::find(now, before, &self.changed, &mut self.displacements);
         if self.displacements.is_empty() {
             return;
@@ -258,7 +222,7 @@ impl Screen {
         let (before, after) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
         let quantization = Quantization::new(header.quantizer);
         let shared = Shared {
-            source: &self.planes[self.source],
+            source: self.source.now(),
             reference: header.key_frame.is_none().then_some(reference),
             width: self.format.width,
             displacements: &self.displacements,
@@ -368,7 +332,7 @@ fn cut(
 mod tests {
     use std::time::Duration;
 
-    use farpane_media::{Bitrate, FrameBody, Size, Time};
+    use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
     use openh264::decoder::Decoder;
     use openh264::formats::YUVSource;
 
