@@ -61,12 +61,13 @@ impl TemporalUnit<'_> {
         let mut reduced = None;
         for range in self.obus {
             let obu = Obu::parse(&self.data[range.clone()]).expect("an OBU was assembled");
-            let Some(&first) = obu.payload.first() else { continue };
+            let first = obu.payload.first();
             if obu.kind() == obu::SEQUENCE_HEADER {
                 // After seq_profile and still_picture comes reduced_still_picture_header.
-                reduced = Some(first & 0x08 != 0);
+                reduced = first.map(|first| first & 0x08 != 0);
             } else if obu.has_frame_header() {
                 // show_existing_frame, two bits of frame_type, show_frame; absent from a reduced header.
+                let Some(first) = first else { return false };
                 return reduced.is_some_and(|reduced| reduced || first >> 4 == 0b0001);
             }
         }
