@@ -25,12 +25,23 @@ pub struct Task<'a> {
 pub struct CodedPicture {
     /// The picture of the material that was coded, or coded again.
     pub step: u32,
+    /// When what is new in it came, or when it was coded again.
+    pub captured: Time,
+    /// When it was coded.
+    pub now: Time,
     /// Where it is in the stream.
     pub bytes: Range<usize>,
     pub key_frame: bool,
     pub cost: Cost,
     /// When its last byte has crossed a link of the target bitrate.
     pub arrived: Time,
+}
+
+impl CodedPicture {
+    /// Whether it was coded from that picture of the material.
+    pub(crate) fn is_of(&self, step: u32) -> bool {
+        self.step == step
+    }
 }
 
 /// What coding took.

@@ -211,13 +211,18 @@ impl Ffmpeg {
             false => log.costs.get(step as usize).copied().unwrap_or_default(),
         };
         let mut link = Link::new(task.bitrate);
-        let pictures = (0..).zip(units).map(|(step, bytes)| CodedPicture {
-            step,
-            // Key frames were asked for at the start alone.
-            key_frame: step == 0,
-            cost: cost(step),
-            arrived: link.send(task.material.time(step), bytes.len()),
-            bytes,
+        let pictures = (0..).zip(units).map(|(step, bytes)| {
+            let now = task.material.time(step);
+            CodedPicture {
+                step,
+                captured: now,
+                now,
+                // Key frames were asked for at the start alone.
+                key_frame: step == 0,
+                cost: cost(step),
+                arrived: link.send(now, bytes.len()),
+                bytes,
+            }
         });
         let pictures = pictures.collect();
         let mut settings = settings.join(" ");

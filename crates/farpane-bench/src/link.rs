@@ -23,9 +23,9 @@ impl Link {
         self.free
     }
 
-    /// How long what is on the link takes to leave it.
-    pub fn backlog(&self, now: Time) -> Duration {
-        self.free.since(now)
+    /// When what is on the link leaves it within `time`.
+    pub fn holds_no_more_than(&self, time: Duration) -> Time {
+        Time::ZERO + self.free.since(Time::ZERO + time)
     }
 }
 
@@ -38,8 +38,8 @@ mod tests {
         let mut link = Link::new(Bitrate::mbps(8));
         assert_eq!(link.send(Time::from_millis(10), 100_000), Time::from_millis(110));
         assert_eq!(link.send(Time::from_millis(20), 10_000), Time::from_millis(120));
-        assert_eq!(link.backlog(Time::from_millis(100)), Duration::from_millis(20));
-        assert_eq!(link.backlog(Time::from_millis(130)), Duration::ZERO);
+        assert_eq!(link.holds_no_more_than(Duration::from_millis(20)), Time::from_millis(100));
+        assert_eq!(link.holds_no_more_than(Duration::from_millis(200)), Time::ZERO);
         assert_eq!(link.send(Time::from_millis(500), 1_000), Time::from_millis(501));
     }
 }

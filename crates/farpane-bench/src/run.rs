@@ -205,7 +205,7 @@ fn cell(coder: Coder, task: &Task<'_>, ffmpeg: Option<&Ffmpeg>) -> Result<Cell, 
     let material = task.material;
     let span = Duration::from_secs_f64(seen.looks.len() as f64 / material.fps());
     let figures = coded.pictures.iter().map(|picture| PictureFigures {
-        captured: material.time(picture.step),
+        captured: picture.captured,
         bytes: picture.bytes.len(),
         key_frame: picture.key_frame,
         cost: picture.cost,
@@ -217,7 +217,7 @@ fn cell(coder: Coder, task: &Task<'_>, ffmpeg: Option<&Ffmpeg>) -> Result<Cell, 
         bitrate: task.bitrate,
         threads: task.threads,
         pictures: figures.collect(),
-        summary: Summary::of(&coded, &seen, span, |step| material.time(step)),
+        summary: Summary::of(&coded, &seen, span),
         settings: coded.settings,
         looks: seen.looks,
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use farpane_media::{Bitrate, Time};
+use farpane_media::Bitrate;
 
 use crate::coded::Coded;
 use crate::metrics::psnr;
@@ -53,7 +53,8 @@ pub struct Summary {
     pub rate: Bitrate,
     /// Milliseconds a picture, key frames apart.
     pub encode_ms: Spread,
-    /// Mean milliseconds of all threads together, a picture, key frames apart.
+    /// Mean milliseconds of all threads together for a picture of the material, key frames apart: what is coded between
+    /// two pictures counts, too.
     pub cpu_ms: f64,
     pub key_frames: KeyFrames,
     /// Bytes a picture, key frames apart.
@@ -81,13 +82,7 @@ pub(crate) fn millis(duration: Duration) -> f64 {
 }
 
 impl Summary {
-    /// `captured` gives the moment of a step.
-    pub(crate) fn of(
-        coded: &Coded,
-        seen: &Seen,
-        span: Duration,
-        captured: impl Fn(u32) -> Time,
-    ) -> Summary {
+    pub(crate) fn of(coded: &Coded, seen: &Seen, span: Duration) -> Summary {
         let deltas = || coded.pictures.iter().filter(|picture| !picture.key_frame);
         let keys: Vec<_> = coded.pictures.iter().filter(|picture| picture.key_frame).collect();
         let mut last_change = None;
@@ -119,22 +114,20 @@ impl Summary {
             times.get(times.len().saturating_sub(1) / 2).copied().flatten().map(millis)
         };
         let looks = seen.ssimulacra2.len().max(1) as f64;
-        let count = deltas().count().max(1) as f64;
+        let ticks = seen.looks.len().max(1) as f64;
         Summary {
             pictures: coded.pictures.len(),
             held: coded.held,
             rate: Bitrate::of(coded.stream.len() as u64, span),
             encode_ms: Spread::of(deltas().map(|picture| millis(picture.cost.wall))),
-            cpu_ms: deltas().map(|picture| millis(picture.cost.cpu)).sum::<f64>() / count,
+            cpu_ms: deltas().map(|picture| millis(picture.cost.cpu)).sum::<f64>() / ticks,
             key_frames: KeyFrames {
                 count: keys.len(),
                 bytes: keys.first().map_or(0, |key| key.bytes.len()),
                 encode_ms: keys.first().map_or(0.0, |key| millis(key.cost.wall)),
             },
             bytes: Spread::of(deltas().map(|picture| picture.bytes.len() as f64)),
-            link_ms: Spread::of(
-                coded.pictures.iter().map(|p| millis(p.arrived.since(captured(p.step)))),
-            ),
+            link_ms: Spread::of(coded.pictures.iter().map(|p| millis(p.arrived.since(p.captured)))),
             luma: psnr(mean(|quality| quality.luma)),
             chroma: psnr(mean(|quality| quality.chroma)),
             rgb: psnr(mean(|quality| quality.rgb)),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use farpane_media::{Rect, Region, Size, Time};
+use farpane_media::{FrameBody, Rect, Region, Size, Time};
 use farpane_pixel::Planes;
 
-use crate::coded::{Coded, Task};
+use crate::coded::{Coded, CodedPicture, Task};
 use crate::file::FileError;
 use crate::metrics::{Judge, Quality, psnr};
 
@@ -72,55 +72,96 @@ pub(crate) fn look(
     let material = task.material;
     let size = material.size();
     let mut pictures = material.open()?;
-    let mut judge = Judge::new(size);
+    let mut viewer = Viewer {
+        coded,
+        decoder,
+        judge: Judge::new(size),
+        current: None,
+        arrived: Time::ZERO,
+        quality: Quality::default(),
+        decoded: 0,
+        ssimulacra2: Vec::new(),
+    };
     let mut seen = Seen::default();
-    let mut current: Option<Planes> = None;
-    let mut arrived = Time::ZERO;
-    let mut quality = Quality::default();
     let mut change = Pending::default();
     let mut next = coded.pictures.iter().peekable();
-    let every = coded.pictures.len().div_ceil(LOOKS).max(1);
-    let mut decoded = 0;
     for step in 0..task.steps {
         let Some(frame) = pictures.advance()? else { break };
         let time = material.time(step);
-        judge.update(frame);
+        viewer.judge.update(frame);
         let changed = !frame.damage.is_empty();
         if changed {
             seen.changes.extend(change.handle_change(time, &frame.damage, size));
         }
-        let mut fresh = false;
-        while let Some(picture) = next.next_if(|picture| picture.step == step) {
-            let unit = &coded.stream[picture.bytes.clone()];
-            let planes = decoder.decode(unit).map_err(|why| ViewError::Decode { at: time, why })?;
-            if planes.size.width < size.width || planes.size.height < size.height {
-                return Err(ViewError::Small { coded: size, seen: planes.size });
-            }
-            match &mut current {
-                Some(current) => current.clone_from(planes),
-                None => current = Some(planes.clone()),
-            }
-            (fresh, arrived) = (true, picture.arrived);
-            decoded += 1;
+        while let Some(picture) = next.next_if(|picture| picture.is_of(step) && picture.now <= time)
+        {
+            viewer.show(picture, frame, &change.region)?;
         }
-        let planes = current.as_ref().ok_or(ViewError::Late)?;
-        // A picture that waits leaves the viewer with the one before, which is as good as it was: that it is late shows
-        // in how many were held, and would drown everything else here.
-        if fresh {
-            quality = judge.quality(frame, planes);
+        change.handle_tick(changed, |region| viewer.luma(region, time));
+        seen.looks.push(Look { time, changed, quality: viewer.quality });
+        // What is coded between two ticks.
+        while let Some(picture) = next.next_if(|picture| picture.is_of(step)) {
+            viewer.show(picture, frame, &change.region)?;
+            change.handle_tick(false, |region| viewer.luma(region, time));
         }
-        if fresh && (decoded % every == 0 || decoded == coded.pictures.len()) {
-            let part = middle(change.region.bounds(), size);
-            seen.ssimulacra2.push(judge.ssimulacra2(frame, planes, &part));
+        if viewer.current.is_none() {
+            return Err(ViewError::Late);
         }
-        change.handle_tick(changed, |region| {
-            let luma = psnr(judge.luma_within(region, planes));
-            (luma, arrived.max(time))
-        });
-        seen.looks.push(Look { time, changed, quality });
     }
     seen.changes.extend(change.end());
+    seen.ssimulacra2 = viewer.ssimulacra2;
     Ok(seen)
+}
+
+/// What the viewer has, and how good it is.
+struct Viewer<'a> {
+    coded: &'a Coded,
+    decoder: &'a mut dyn Decode,
+    judge: Judge,
+    current: Option<Planes>,
+    /// When that arrived.
+    arrived: Time,
+    quality: Quality,
+    decoded: usize,
+    ssimulacra2: Vec<f64>,
+}
+
+impl Viewer<'_> {
+    /// Shows what was coded of `frame`. A picture that waits leaves the viewer with the one before, which is as good as it
+    /// was: that it is late shows in how many were held, and would drown everything else here.
+    fn show(
+        &mut self,
+        picture: &CodedPicture,
+        frame: &FrameBody,
+        change: &Region,
+    ) -> Result<(), ViewError> {
+        let unit = &self.coded.stream[picture.bytes.clone()];
+        let planes =
+            self.decoder.decode(unit).map_err(|why| ViewError::Decode { at: picture.now, why })?;
+        if planes.size.width < frame.size.width || planes.size.height < frame.size.height {
+            return Err(ViewError::Small { coded: frame.size, seen: planes.size });
+        }
+        self.quality = self.judge.quality(frame, planes);
+        self.decoded += 1;
+        let count = self.coded.pictures.len();
+        if self.decoded.is_multiple_of(count.div_ceil(LOOKS).max(1)) || self.decoded == count {
+            let part = middle(change.bounds(), frame.size);
+            self.ssimulacra2.push(self.judge.ssimulacra2(frame, planes, &part));
+        }
+        match &mut self.current {
+            Some(current) => current.clone_from(planes),
+            None => self.current = Some(planes.clone()),
+        }
+        self.arrived = picture.arrived;
+        Ok(())
+    }
+
+    /// Of `region`, and since when, if that is after `time`.
+    fn luma(&mut self, region: &Region, time: Time) -> (f64, Time) {
+        let planes = self.current.as_ref();
+        let luma = planes.map_or(0.0, |planes| psnr(self.judge.luma_within(region, planes)));
+        (luma, self.arrived.max(time))
+    }
 }
 
 /// As much of the middle of `rect` as is looked at, or around it where it is smaller.

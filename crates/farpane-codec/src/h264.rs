@@ -22,7 +22,7 @@ const PART: u64 = 6;
 /// So many pictures in motion over so long are a film,
 const FILM: (u32, Duration) = (14, Duration::from_millis(600));
 /// unless one comes later than this after the one before. A film ends when what comes so late is no motion.
-const REST: Duration = Duration::from_millis(400);
+pub(crate) const REST: Duration = Duration::from_millis(400);
 
 /// What pictures of one size have in common for both encoders.
 #[derive(Clone, Copy, Debug)]

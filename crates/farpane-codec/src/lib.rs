@@ -18,6 +18,7 @@ mod random;
 mod rate;
 mod screen;
 mod selector;
+mod sharpen;
 mod source;
 
 use std::ops::Range;
@@ -78,8 +79,11 @@ pub struct AccessUnit<'a> {
     pub units: &'a [Range<usize>],
     pub key_frame: bool,
     /// The quantizer of the coarsest part of the picture as the viewer now has it, on the codec's own scale (H.264: 0 to
-    /// 51), where it is known. While it is above 18, a still picture gains from being coded again.
+    /// 51), where it is known.
     pub quantizer: Option<u8>,
+    /// When the picture, if it has not changed until then, gains from being coded again; `None` when it is as sharp as it
+    /// gets.
+    pub again: Option<Time>,
 }
 
 /// Codes pictures of one size. Made by [`open`].

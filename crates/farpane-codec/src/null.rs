@@ -99,6 +99,7 @@ impl Encoder for NullEncoder {
             units: std::slice::from_ref(&self.unit),
             key_frame,
             quantizer: None,
+            again: None,
         }))
     }
 }

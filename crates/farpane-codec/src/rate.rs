@@ -6,15 +6,16 @@
 //! * A small change is sharp at once, unless it falls together with a step of sharpening; a large one gets the finest
 //!   quantizer that is expected to fit what the link carries in [`BURST`], or in the time since the last picture while
 //!   pictures follow each other.
-//! * What the viewer has coarsely is sharpened in a few steps of bounded size once the picture rests.
+//! * What the viewer has coarsely is sharpened once it rests, by what the link has to spare: in passes over the picture,
+//!   each pass in shares that the link carries in [`SHARE`], so that a change never waits long.
 //! * Cost is predicted as `density * blocks * 2^((30 - quantizer) / 8)`; both densities are learned.
 
 use std::time::Duration;
 
 use farpane_media::{Bitrate, Time};
 
-/// The finest quantizer: 50 dB and more on text.
-pub(crate) const FINE: u8 = 18;
+/// The finest quantizer: 51 dB on the densest text, so that nobody tells it from the source.
+pub(crate) const FINE: u8 = 12;
 /// The finest for what is new all over: the sooner it is there, and it may be about to change again.
 const SUDDEN: u8 = 36;
 /// The finest for what stays new all over.
@@ -22,27 +23,39 @@ const LARGE: u8 = 27;
 /// The finest for what keeps changing.
 const MOVING: u8 = 24;
 pub(crate) const COARSEST: u8 = 45;
-/// The least that a step of sharpening gains where the picture is coarsest.
+/// The least that a pass of sharpening gains where the picture is coarsest.
 const STEP: u8 = 6;
 /// A macroblock that gains no more than this is not coded again for it.
 pub(crate) const WORTHLESS: u8 = 2;
 
-/// A picture that follows a pause may take this long on the link: 120 kB at 8 Mb/s, a dense page at quantizer 38.
-const BURST: Duration = Duration::from_millis(120);
+/// A picture that follows a pause may take this long on the link, two frames of 30 a second: 66 kB at 8 Mb/s, a dense page
+/// at quantizer 42.
+const BURST: Duration = Duration::from_millis(66);
 /// Large changes closer together than this are motion: predicted by the one before.
 const MOTION: Duration = Duration::from_millis(300);
-/// While small changes go on, a step of sharpening delays them, so steps keep this apart;
+/// When nothing but a little has changed for so long, the next change is likely to stay.
 const REST: Duration = Duration::from_millis(250);
-/// and this, while larger ones do.
-const UNREST: Duration = Duration::from_millis(1_000);
+/// How long the link may take for one share of sharpening: what changes meanwhile waits for as long.
+const SHARE: Duration = Duration::from_millis(20);
+/// Of the picture's blocks at most in one share, which bounds the time that the encoder takes.
+const PART: f64 = 0.25;
+/// The finest quantizer is aimed at if the link carries all there is to sharpen in this time, else a pass that is coarser
+/// comes before.
+const PASS: Duration = Duration::from_millis(400);
+/// Where changes leave no time for sharpening between them, it comes along with one now and then.
+const UNREST: Duration = Duration::from_millis(500);
+/// Debt that counts as none.
+const PAID: Duration = Duration::from_millis(2);
+/// However thin the link, a resting picture is coded again after this.
+const LONGEST: Duration = Duration::from_secs(2);
 /// What the link owes is forgotten beyond so many bursts: the transport holds pictures back by then.
-const MOST_DEBT: f64 = 8.0;
+const MOST_DEBT: f64 = 15.0;
 /// Bits a block at quantizer 30 of a page of small text, which is as dense as desktops get.
 const DENSEST: f64 = 180.0;
 /// Taken for the density of more than a little from nowhere if the picture before it was sparser: a film is as dense.
 const SURPRISE: f64 = 90.0;
 
-/// Macroblocks that the viewer has coarser than [`FINE`], and the quantizer of the coarsest.
+/// Macroblocks that rest and that the viewer has coarser than [`FINE`], and the quantizer of the coarsest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Coarse {
     pub(crate) blocks: u64,
@@ -53,8 +66,8 @@ pub(crate) struct Coarse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) quantizer: u8,
-    /// Code again what gains more than [`WORTHLESS`] by it.
-    pub(crate) sharpen: bool,
+    /// How many macroblocks to code again of those that gain more than [`WORTHLESS`] by it.
+    pub(crate) sharpen: u64,
 }
 
 /// See the module.
@@ -62,23 +75,29 @@ pub(crate) struct Choice {
 pub(crate) struct Rate {
     blocks: f64,
     frame_time: Duration,
-    /// When the last picture was coded, and how long the link had been idle then.
+    /// When the last picture was coded.
     last: Option<Time>,
+    /// When the last change was, and how long after the one before it.
+    change: Option<Time>,
     idle: Duration,
-    /// Bits sent that the link has not carried yet.
+    /// Bits sent that the link has not carried yet, and what it carries in a second.
     debt: f64,
+    rate: f64,
     /// Of content that comes from nowhere.
     density: f64,
+    /// Of content that is sharpened, by how much it gains.
+    residue: f64,
     /// Of content that moves, and when it last did.
     motion: Option<(Time, f64)>,
-    /// When more than a little changed, or something was sharpened, last.
+    /// When more than a little changed last.
     busy: Option<Time>,
-    /// When all of the picture was coded, or sharpened, last.
-    whole: Option<Time>,
+    /// When something was sharpened, or all of the picture was coded, last.
+    sharpened: Option<Time>,
     /// Of the picture in hand.
     changed: f64,
     burst: f64,
-    sharpening: bool,
+    /// How many quantizers what is sharpened gains.
+    gain: Option<u8>,
 }
 
 impl Rate {
@@ -87,15 +106,18 @@ impl Rate {
             blocks: blocks as f64,
             frame_time: Duration::from_secs(1) / max_fps.max(1),
             last: None,
+            change: None,
             idle: BURST,
             debt: 0.0,
+            rate: 0.0,
             density: DENSEST,
+            residue: DENSEST,
             motion: None,
             busy: None,
-            whole: None,
+            sharpened: None,
             changed: 0.0,
             burst: 0.0,
-            sharpening: false,
+            gain: None,
         }
     }
 
@@ -111,10 +133,15 @@ impl Rate {
         let rate = bitrate.as_bps() as f64;
         // Choosing again for the same picture is the same moment.
         if self.last != Some(now) {
-            self.idle = self.last.map_or(BURST, |last| now.since(last));
+            let passed = self.last.map_or(BURST, |last| now.since(last));
+            self.debt = (self.debt - rate * passed.as_secs_f64()).max(0.0);
             self.last = Some(now);
-            self.debt = (self.debt - rate * self.idle.as_secs_f64()).max(0.0);
+            if changed > 0 || key_frame {
+                self.idle = self.change.map_or(BURST, |change| now.since(change));
+                self.change = Some(now);
+            }
         }
+        self.rate = rate;
         self.burst = rate * BURST.as_secs_f64();
         self.changed = changed as f64;
 
@@ -128,17 +155,19 @@ impl Rate {
         };
         let passed = |since: Option<Time>, time| since.is_none_or(|since| now.since(since) >= time);
         let rested = passed(self.busy, REST);
-        let calm = changed == 0 || little && rested || passed(self.whole, UNREST);
-        self.sharpening = coarse.blocks > 0 && self.debt == 0.0 && calm && !large && !key_frame;
-        if large || key_frame || self.sharpening {
-            self.whole = Some(now);
+        let spare = changed == 0 || passed(self.sharpened, UNREST);
+        let paid = self.debt <= rate * PAID.as_secs_f64();
+        let sharpening = coarse.blocks > 0 && paid && spare && !large && !key_frame;
+        if large || key_frame || sharpening {
+            self.sharpened = Some(now);
         }
-        if !little || self.sharpening {
+        if !little {
             self.busy = Some(now);
         }
-        if self.sharpening {
-            return Choice { quantizer: self.sharpen(coarse), sharpen: true };
+        if sharpening {
+            return self.sharpen(coarse);
         }
+        self.gain = None;
         if large {
             self.motion = Some((now, density));
         }
@@ -152,26 +181,33 @@ impl Rate {
             (false, _) => MOVING,
         };
         let cost = |quantizer: &u8| density * self.changed * scale(*quantizer);
-        let quantizer = [finest]
-            .into_iter()
-            .chain((finest + 1).max(20)..COARSEST)
-            .find(|quantizer| cost(quantizer) <= room);
-        Choice { quantizer: quantizer.unwrap_or(COARSEST), sharpen: false }
+        let quantizer = (finest..COARSEST).find(|quantizer| cost(quantizer) <= room);
+        Choice { quantizer: quantizer.unwrap_or(COARSEST), sharpen: 0 }
     }
 
-    /// As fine as a burst carries, and a step at least.
-    fn sharpen(&self, coarse: Coarse) -> u8 {
-        let cost = |quantizer: u8| {
-            let gain = f64::from(coarse.quantizer.saturating_sub(quantizer));
-            let again = coarse.blocks as f64 * (0.2 + gain / 32.0).min(1.0);
-            (self.changed + again) * self.density * scale(quantizer)
-        };
+    /// As fine as the link carries soon, and a step at least.
+    fn sharpen(&mut self, coarse: Coarse) -> Choice {
+        let gain = |quantizer: u8| coarse.quantizer.saturating_sub(quantizer);
+        let price = |quantizer| self.residue * residue(gain(quantizer)) * scale(quantizer);
         let step = coarse.quantizer.saturating_sub(STEP).max(FINE);
-        [FINE, MOVING, LARGE]
-            .into_iter()
-            .find(|quantizer| cost(*quantizer) <= self.burst)
-            .unwrap_or(step)
-            .min(step)
+        let soon = |quantizer: &u8| {
+            coarse.blocks as f64 * price(*quantizer) <= self.rate * PASS.as_secs_f64()
+        };
+        let quantizer = if coarse.quantizer <= LARGE {
+            FINE
+        } else {
+            [FINE, MOVING, LARGE].into_iter().find(soon).unwrap_or(step).min(step)
+        };
+        let room = self.rate * if self.changed == 0.0 { SHARE } else { BURST }.as_secs_f64();
+        let blocks = (room / price(quantizer) - self.changed).min(self.blocks * PART).max(1.0);
+        self.gain = Some(gain(quantizer));
+        Choice { quantizer, sharpen: blocks as u64 }
+    }
+
+    /// When the link has carried what was sent: the earliest that sharpening something delays nothing else.
+    pub(crate) fn free(&self) -> Time {
+        let carried = Duration::try_from_secs_f64(self.debt / self.rate.max(1.0));
+        self.last.unwrap_or(Time::ZERO) + carried.unwrap_or(LONGEST).clamp(PAID, LONGEST)
     }
 
     fn is_little(&self) -> bool {
@@ -194,10 +230,17 @@ impl Rate {
         oversize
     }
 
-    /// Accounts for a coded picture.
-    pub(crate) fn coded(&mut self, quantizer: u8, bytes: usize, key_frame: bool) {
+    /// Accounts for a coded picture, in which `sharpened` macroblocks were coded again.
+    pub(crate) fn coded(&mut self, quantizer: u8, bytes: usize, key_frame: bool, sharpened: u64) {
         let bits = bytes as f64 * 8.0;
         self.debt = (self.debt + bits).min(MOST_DEBT * self.burst);
+        if let Some(gain) = self.gain {
+            if sharpened > 0 && self.changed == 0.0 {
+                let seen = bits / (sharpened as f64 * residue(gain) * scale(quantizer));
+                self.residue += (seen - self.residue) / 4.0;
+            }
+            return;
+        }
         let coded = if key_frame { self.blocks } else { self.changed.max(1.0) };
         let seen = bits / (coded * scale(quantizer));
         if key_frame {
@@ -206,10 +249,15 @@ impl Rate {
             // Up at once, down slowly: what is coarse looks cheaper than it is, and so does what moves.
             self.motion = Some((at, seen.max(density + (seen - density) / 4.0)));
             self.density = self.density.max(seen);
-        } else if !self.is_little() && !self.sharpening {
+        } else if !self.is_little() {
             self.density += (seen - self.density) / 4.0;
         }
     }
+}
+
+/// What is left to code of a block that gains so many quantizers, of what all of it costs.
+fn residue(gain: u8) -> f64 {
+    (0.2 + f64::from(gain) / 32.0).min(1.0)
 }
 
 /// How much more a block costs at `quantizer` than at 30. Text halves every 10 steps, film every 6.
@@ -220,6 +268,7 @@ fn scale(quantizer: u8) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sharpen::Sharpener;
 
     const BLOCKS: u64 = 8160; // 1080p
     const RATE: Bitrate = Bitrate::mbps(8);
@@ -227,86 +276,107 @@ mod tests {
     /// A rate control and a viewer of dense text that costs exactly what is predicted.
     struct Page {
         rate: Rate,
-        coarse: Coarse,
+        quantizers: Vec<u8>,
+        sharpener: Sharpener,
     }
 
     impl Page {
         fn new() -> Page {
-            Page { rate: Rate::new(BLOCKS, 30), coarse: Coarse::default() }
+            Page {
+                rate: Rate::new(BLOCKS, 30),
+                quantizers: vec![FINE; BLOCKS as usize],
+                sharpener: Sharpener::new(120, 68, 1),
+            }
         }
 
-        /// Codes `changed` macroblocks at `millis`; returns the quantizer and the bits.
-        fn code(&mut self, millis: u64, changed: u64, key_frame: bool) -> (u8, f64) {
-            let now = Time::from_millis(millis);
-            let choice = self.rate.choose(now, RATE, changed, self.coarse, key_frame);
-            let coded = changed + if choice.sharpen { self.coarse.blocks } else { 0 };
-            let bits = DENSEST * coded as f64 * scale(choice.quantizer);
-            self.rate.coded(choice.quantizer, (bits / 8.0) as usize, key_frame);
-            if choice.sharpen && choice.quantizer <= FINE {
-                self.coarse = Coarse::default();
-            } else if choice.sharpen {
-                self.coarse.quantizer = choice.quantizer;
-            } else if choice.quantizer > FINE {
-                let blocks = (self.coarse.blocks + changed).min(BLOCKS);
-                let quantizer = self.coarse.quantizer.max(choice.quantizer);
-                self.coarse = Coarse { blocks, quantizer };
+        /// Codes a picture whose first `changed` macroblocks are new; returns the quantizer and the bits.
+        fn code(&mut self, now: Time, changed: u64, key_frame: bool) -> (u8, f64) {
+            (0..changed as usize).for_each(|block| self.sharpener.handle_change(block, now));
+            let coarse = self.sharpener.coarse(&self.quantizers, now);
+            let Choice { quantizer, sharpen } =
+                self.rate.choose(now, RATE, changed, coarse, key_frame);
+            let before = self.quantizers.clone();
+            let above = quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
+            let sharpened = self.sharpener.select(&before, above, now, sharpen, |block| {
+                self.quantizers[block] = quantizer;
+                true
+            });
+            self.quantizers[..changed as usize].fill(quantizer);
+            let again = sharpened as f64 * residue(coarse.quantizer.saturating_sub(quantizer));
+            let bits = DENSEST * (changed as f64 + again) * scale(quantizer);
+            self.rate.coded(quantizer, (bits / 8.0) as usize, key_frame, sharpened);
+            (quantizer, bits)
+        }
+
+        /// Codes the picture again whenever it gains by it until `until`; returns the bits of each time.
+        fn rest(&mut self, until: Time) -> Vec<f64> {
+            let mut sizes = Vec::new();
+            while let Some(due) = self.sharpener.due(&self.quantizers) {
+                let now = due.max(self.rate.free());
+                if now >= until {
+                    break;
+                }
+                sizes.push(self.code(now, 0, false).1);
             }
-            (choice.quantizer, bits)
+            sizes
+        }
+
+        fn coarsest(&self) -> u8 {
+            self.quantizers.iter().copied().max().unwrap()
         }
     }
 
+    fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
     #[test]
-    fn a_dense_first_picture_is_bounded_and_then_sharpened_in_bounded_steps() {
+    fn a_dense_first_picture_is_bounded_and_then_sharpened_by_small_shares() {
         let mut page = Page::new();
-        let (first, bits) = page.code(0, BLOCKS, true);
-        assert!(first >= 33 && bits <= 120_000.0 * 8.0, "{first} {bits}");
-        let mut steps = 0;
-        while page.coarse.blocks > 0 {
-            steps += 1;
-            let (_, bits) = page.code(steps * 250, 0, false);
-            assert!(steps < 8 && bits <= 520_000.0 * 8.0, "step {steps}: {bits}");
-        }
-        assert_eq!(page.code(5_000, 0, false).1, 0.0);
+        let (first, bits) = page.code(at(1), BLOCKS, true);
+        assert!(first >= 33 && bits <= 66_000.0 * 8.0, "{first} {bits}");
+        let sizes = page.rest(at(1_400));
+        let share = 8e6 * SHARE.as_secs_f64();
+        assert!(sizes.iter().all(|bits| *bits <= 1.01 * share), "{sizes:?}");
+        assert_eq!(page.coarsest(), FINE, "{sizes:?}");
+        assert_eq!(page.rest(at(5_000)).len(), 0);
     }
 
     #[test]
     fn typing_is_fine_at_once() {
         let mut page = Page::new();
-        page.rate.coded(FINE, 1_000, true);
-        (1..50).for_each(|at| assert_eq!(page.code(at * 33, 4, false).0, FINE));
+        page.rate.coded(FINE, 1_000, true, 0);
+        (1..50).for_each(|step| assert_eq!(page.code(at(step * 33), 4, false).0, FINE));
     }
 
     #[test]
-    fn small_changes_do_not_keep_a_page_blurred() {
-        let mut page = Page::new();
-        page.code(1, BLOCKS, true);
-        let mut steps = Vec::new();
-        for at in (33..3_000).step_by(33) {
-            let (_, bits) = page.code(at, 4, false);
-            steps.extend((bits > 10_000.0 * 8.0).then_some(at));
+    fn changes_do_not_keep_the_page_around_them_blurred() {
+        // Typing, and an animation.
+        for changed in [4, 240] {
+            let mut page = Page::new();
+            assert!(page.code(at(1), BLOCKS, true).0 >= 33);
+            for step in 1..60 {
+                page.code(at(step * 33), changed, false);
+                page.rest(at((step + 1) * 33));
+            }
+            let still = page.quantizers[changed as usize..].iter().max();
+            assert_eq!(still, Some(&FINE), "{changed}");
         }
-        assert_eq!(page.coarse.blocks, 0, "after steps at {steps:?} ms");
-        assert!(steps.windows(2).all(|pair| pair[1] - pair[0] >= 250), "{steps:?}");
     }
 
     #[test]
-    fn an_animation_does_not_keep_the_page_around_it_blurred() {
+    fn changes_that_leave_no_time_between_them_do_not_either() {
         let mut page = Page::new();
-        assert!(page.code(1, BLOCKS, true).0 >= 33);
-        for at in (33..6_000).step_by(33) {
-            page.code(at, 240, false);
-        }
-        assert!(page.coarse.quantizer <= LARGE, "{:?}", page.coarse);
+        assert!(page.code(at(1), BLOCKS, true).0 >= 33);
+        (1..180).for_each(|step| _ = page.code(at(step * 33), 240, false));
+        assert!(page.coarsest() <= LARGE, "{}", page.coarsest());
     }
 
     #[test]
     fn what_scrolls_into_view_is_good_enough_while_it_moves() {
         let mut page = Page::new();
-        page.rate.coded(FINE, 1_000, true);
-        let quantizers = (1..60).map(|at| {
-            page.coarse = Coarse::default();
-            page.code(at * 33, 300, false).0
-        });
+        page.rate.coded(FINE, 1_000, true, 0);
+        let quantizers = (1..60).map(|step| page.code(at(step * 33), 300, false).0);
         let quantizers: Vec<u8> = quantizers.collect();
         assert!(quantizers.iter().all(|q| (FINE..=34).contains(q)), "{quantizers:?}");
         assert!(quantizers[1..].iter().all(|q| *q >= MOVING), "{quantizers:?}");
@@ -315,7 +385,7 @@ mod tests {
     #[test]
     fn a_film_from_nowhere_fits_the_link() {
         let mut rate = Rate::new(BLOCKS, 30);
-        rate.coded(FINE, 1_000, true);
+        rate.coded(FINE, 1_000, true, 0);
         let (changed, film) = (3_600, 140.0);
         let now = Time::from_millis(1_000);
         let Choice { quantizer, .. } = rate.choose(now, RATE, changed, Coarse::default(), false);
@@ -326,14 +396,14 @@ mod tests {
     #[test]
     fn motion_settles_at_the_rate() {
         let mut rate = Rate::new(BLOCKS, 30);
-        rate.coded(FINE, 1_000, true);
+        rate.coded(FINE, 1_000, true, 0);
         let mut sent = 0;
         for at in 1..=120 {
             let now = Time::from_millis(500 + at * 33);
             let Choice { quantizer, .. } = rate.choose(now, RATE, BLOCKS, Coarse::default(), false);
             // Film: halves every six steps.
             let bytes = (120_000.0 * ((27.0 - f64::from(quantizer)) / 6.0).exp2()) as usize;
-            rate.coded(quantizer, bytes, false);
+            rate.coded(quantizer, bytes, false, 0);
             sent += if at > 60 { bytes as u64 } else { 0 };
         }
         let sent = Bitrate::of(sent, Duration::from_millis(60 * 33));
@@ -343,7 +413,7 @@ mod tests {
     #[test]
     fn a_surprise_is_coded_again_once_coarser() {
         let mut rate = Rate::new(BLOCKS, 30);
-        rate.coded(FINE, 1_000, true);
+        rate.coded(FINE, 1_000, true, 0);
         let now = Time::from_millis(40);
         let choose = |rate: &mut Rate| rate.choose(now, RATE, BLOCKS, Coarse::default(), false);
         let Choice { quantizer, .. } = choose(&mut rate);

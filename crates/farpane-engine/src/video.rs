@@ -32,14 +32,6 @@ const RTP_CLOCK: u32 = 90_000;
 /// New pictures wait while the transport holds more than it sends in this time: what queues there is only delay.
 const BACKLOG: Duration = Duration::from_millis(25);
 
-/// A still picture coarser than this (H.264 QP) is coded again until it is not, or until that stops helping.
-const SHARP: u8 = 18;
-const STILL_AFTER: Duration = Duration::from_millis(60);
-/// So often without any gain.
-const REFINEMENTS: u32 = 12;
-/// However thin the link, a picture is coded again after this.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-
 /// An encoder that fails is made anew; so often, none of them having worked for [`SOUND`], and the next best format takes
 /// its place.
 const FAILURES: u32 = 3;
@@ -59,28 +51,17 @@ pub(crate) struct Record {
     pub target: Bitrate,
 }
 
-/// Why the current picture is to be coded once more without having changed.
+/// What a picture is coded for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Again {
-    No,
-    /// The encoder's bit budget was spent: the change has not been seen yet.
-    Skipped {
-        at: Time,
-    },
-    /// It could be sharper.
-    Refine {
-        at: Time,
-        left: u32,
-    },
-}
-
-/// What coding the same picture again is for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Repeat {
+enum Why {
+    /// It is new, or was and had to be skipped.
+    Change,
+    /// The viewer needs a start.
     KeyFrame,
+    /// The viewer asks for a sign of life.
     KeepAlive,
-    /// To catch up on a skipped change, or to refine.
-    Better,
+    /// It rests and can be sharper.
+    Sharpen,
 }
 
 pub(crate) struct Video {
@@ -96,11 +77,12 @@ pub(crate) struct Video {
     encoder: Option<Opened>,
     rate: Controller,
     key_frames: KeyFrames,
-    again: Again,
-    /// Of the coarsest part of the last picture.
-    quantizer: u8,
+    /// When the current picture is to be coded once more without having changed, and whether the change has not been seen
+    /// yet, as the encoder's bit budget was spent.
+    again: Time,
+    skipped: bool,
     failures: u32,
-    /// When the last picture was taken from the encoder.
+    /// When the last new picture was taken from the encoder.
     coded: Time,
     /// Of the last picture, for coding it again.
     stamps: Stamps,
@@ -154,8 +136,8 @@ impl Video {
             encoder: None,
             rate: Controller::new(Size::default(), Bitrate::ZERO),
             key_frames: KeyFrames::default(),
-            again: Again::No,
-            quantizer: 0,
+            again: Time::NEVER,
+            skipped: false,
             failures: 0,
             coded: Time::ZERO,
             stamps: Stamps::default(),
@@ -181,7 +163,7 @@ impl Video {
                     tracing::warn!(%error, "making a new encoder");
                     self.encoder = None;
                     self.detector = Detector::new();
-                    self.again = Again::No;
+                    (self.again, self.skipped) = (Time::NEVER, false);
                     // The picture is still in the capturer; ask for it whole.
                     let _ = self.commands.send(Command::Recapture);
                     self.out.waker.ring();
@@ -234,19 +216,16 @@ impl Video {
             return Ok(Some(Time::NEVER));
         }
         if self.key_frames.poll(now) {
-            return self.repeat(Repeat::KeyFrame, now).map(|()| None);
+            return self.repeat(Why::KeyFrame, now).map(|()| None);
         }
         if self.shared.frame.take() {
-            return self.repeat(Repeat::KeepAlive, now).map(|()| None);
+            return self.repeat(Why::KeepAlive, now).map(|()| None);
         }
-        let again = match self.again {
-            Again::No => Time::NEVER,
-            Again::Skipped { at } | Again::Refine { at, .. } => at,
-        };
-        if again <= now {
-            return self.repeat(Repeat::Better, now).map(|()| None);
+        if self.again <= now {
+            let why = if self.skipped { Why::Change } else { Why::Sharpen };
+            return self.repeat(why, now).map(|()| None);
         }
-        Ok(Some(again.min(self.key_frames.poll_timeout().unwrap_or(Time::NEVER))))
+        Ok(Some(self.again.min(self.key_frames.poll_timeout().unwrap_or(Time::NEVER))))
     }
 
     fn backed_up(&self) -> bool {
@@ -287,13 +266,12 @@ impl Video {
         self.stamps = Stamps { narrowed, converted: self.shared.clock.now(), ..frame.stamps };
         self.frame = frame.seq;
         drop(frame);
-        self.code(key, false, Again::No)
+        self.code(Why::Change, key)
     }
 
     /// Codes the picture that the encoder has once more.
-    fn repeat(&mut self, why: Repeat, now: Time) -> Result<(), EncodeError> {
-        let before = self.again;
-        if !matches!(before, Again::Skipped { .. }) {
+    fn repeat(&mut self, why: Why, now: Time) -> Result<(), EncodeError> {
+        if !self.skipped {
             // Nothing changed: for the viewer's measurements the picture is as fresh as this moment.
             self.stamps = Stamps {
                 changed: now,
@@ -304,7 +282,7 @@ impl Video {
                 ..Stamps::default()
             };
         }
-        self.code(why == Repeat::KeyFrame, why == Repeat::KeepAlive, before)
+        self.code(why, why == Why::KeyFrame)
     }
 
     fn open(&mut self, size: Size, format: VideoFormat) -> Result<(), EncodeError> {
@@ -324,7 +302,7 @@ impl Video {
         Ok(())
     }
 
-    fn code(&mut self, key: bool, keep_alive: bool, before: Again) -> Result<(), EncodeError> {
+    fn code(&mut self, why: Why, key: bool) -> Result<(), EncodeError> {
         let (Some(Opened { size, format, encoder, .. }), Some(selector)) =
             (self.encoder.as_mut(), self.selector.as_mut())
         else {
@@ -334,23 +312,23 @@ impl Video {
         let began = self.shared.clock.now();
         let output = encoder.encode(&Request { key_frame: key, bitrate: target, now: began })?;
         let now = self.shared.clock.now();
-        if before == Again::No && !keep_alive {
+        if why == Why::Change && !self.skipped {
             selector.handle_picture(now, now.since(began), now.since(self.coded));
+            self.coded = now;
         }
-        self.coded = now;
         let unit = match output {
             Output::AccessUnit(unit) => unit,
             Output::Skipped => {
                 if key {
                     self.key_frames.handle_request(now);
                 }
-                self.again =
-                    Again::Skipped { at: now + Duration::from_secs(1) / self.config.max_fps };
+                self.again = now + Duration::from_secs(1) / self.config.max_fps;
+                self.skipped = true;
                 return Ok(());
             }
         };
         self.stamps.encoded = now;
-        let quantizer = unit.quantizer.unwrap_or(0);
+        (self.again, self.skipped) = (unit.again.unwrap_or(Time::NEVER), false);
         let mut rtp_time = self.stamps.captured.rtp(RTP_CLOCK);
         if rtp_time.wrapping_sub(self.last_rtp) as i32 <= 0 {
             // A picture coded again within the clock's resolution still needs a timestamp of its own.
@@ -362,7 +340,7 @@ impl Video {
             stamps: self.stamps,
             bytes: unit.data.len(),
             key_frame: unit.key_frame,
-            quantizer,
+            quantizer: unit.quantizer.unwrap_or(0),
             size: *size,
             format: *format,
             reason: selector.reason(),
@@ -373,7 +351,7 @@ impl Video {
             rtp_time,
             frame: self.frame,
             key_frame: unit.key_frame,
-            keep_alive,
+            keep_alive: why == Why::KeepAlive,
             capture: self.stamps.captured,
             ..PacketMeta::default()
         };
@@ -388,19 +366,6 @@ impl Video {
         } else if key_frame {
             self.key_frames.handle_sent(now);
         }
-        // While the link carries this picture, another try would find its budget spent.
-        let carried =
-            Duration::from_secs_f64(record.bytes as f64 * 8.0 / target.as_bps().max(1) as f64);
-        let at = now + STILL_AFTER.max(carried.min(LONGEST_WAIT));
-        let gained = key_frame || quantizer < self.quantizer;
-        self.quantizer = quantizer;
-        self.again = match before {
-            _ if quantizer <= SHARP || (keep_alive && before == Again::No) => Again::No,
-            Again::Refine { .. } if gained => Again::Refine { at, left: REFINEMENTS },
-            Again::Refine { left, .. } if left <= 1 => Again::No,
-            Again::Refine { left, .. } => Again::Refine { at, left: left - 1 },
-            Again::No | Again::Skipped { .. } => Again::Refine { at, left: REFINEMENTS },
-        };
         Ok(())
     }
 }

@@ -16,10 +16,11 @@ use farpane_media::{Chroma, Size, Time};
 
 use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
 use crate::screen::{Vector, moves};
+use crate::sharpen::Sharpener;
 use crate::source::Source;
 use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 use ffi::{Failure, Library, Rows, Setup, Unit};
-use headroom::Headroom;
+use headroom::{CAREFUL, Headroom};
 
 /// Either way round: what level 6.0 takes in a picture (AV1 specification, annex A.3).
 const LIMIT: Size = Size::new(8192, 4352);
@@ -38,6 +39,8 @@ const GOOD: u8 = 22;
 const LONGEST: Duration = Duration::from_millis(100);
 /// A picture of which less than this share is new is no load.
 const PART: u64 = 16;
+/// So often is a resting picture coded again without any gain.
+const FUTILE: u32 = 12;
 
 /// See the module.
 pub(crate) struct Av1 {
@@ -51,9 +54,12 @@ pub(crate) struct Av1 {
     headroom: Headroom,
     /// Of each block, as the viewer has it.
     quantizers: Vec<u8>,
-    coarse: Coarse,
-    /// Sharpening has left something coarse behind.
-    insist: bool,
+    sharpener: Sharpener,
+    /// Blocks that stayed coarse when they were coded at the finest quantizer of rate control.
+    stubborn: Vec<bool>,
+    /// Pictures in a row that were coded again without any gain, and how coarse the picture is.
+    futile: u32,
+    coarseness: u64,
     active: Vec<u8>,
     changed: Vec<(u16, u16)>,
     displacements: Vec<Vector>,
@@ -64,7 +70,7 @@ pub(crate) struct Av1 {
 }
 
 /// What is new in a picture, in blocks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Changes {
     new: u64,
     moved: u64,
@@ -99,8 +105,10 @@ impl Av1 {
             frame_time: Duration::from_secs(1) / max_fps,
             headroom,
             quantizers: vec![0; blocks],
-            coarse: Coarse::default(),
-            insist: false,
+            sharpener: Sharpener::new(width as usize, height as usize, SUPERBLOCK),
+            stubborn: vec![false; blocks],
+            futile: 0,
+            coarseness: 0,
             active: vec![0; blocks],
             changed: Vec::with_capacity(blocks),
             displacements: Vec::new(),
@@ -111,9 +119,10 @@ impl Av1 {
     }
 
     /// Activates what differs from the last picture.
-    fn plan(&mut self, key_frame: bool) -> Changes {
+    fn plan(&mut self, key_frame: bool, time: Time) -> Changes {
         if key_frame {
             self.active.fill(1);
+            (0..self.active.len()).for_each(|block| self.sharpener.handle_change(block, time));
             return Changes { new: self.active.len() as u64, moved: 0 };
         }
         self.active.fill(0);
@@ -127,20 +136,30 @@ impl Av1 {
         }
         let (now, before) = (self.source.now(), self.source.before());
         moves::find(now, before, &self.changed, &mut self.displacements);
-        let is_moved = |&&(column, row): &&(u16, u16)| {
+        let mut changes = Changes::default();
+        for &(column, row) in &self.changed {
             let (x, y) = (usize::from(column) * 16, usize::from(row) * 16);
-            self.displacements.iter().any(|by| moves::is_moved(now, before, x, y, *by))
-        };
-        let moved = self.changed.iter().filter(is_moved).count() as u64;
-        Changes { new: self.changed.len() as u64 - moved, moved }
+            let block = usize::from(row) * self.width + usize::from(column);
+            if self.displacements.iter().any(|by| moves::is_moved(now, before, x, y, *by)) {
+                changes.moved += 1;
+                self.sharpener.handle_move(block, time);
+            } else {
+                changes.new += 1;
+                self.sharpener.handle_change(block, time);
+            }
+        }
+        changes
     }
 
-    /// Activates what gains by being coded again.
-    fn sharpen(&mut self, quantizer: u8) {
-        let gains = |before: u8| before > quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
-        for (active, before) in self.active.iter_mut().zip(&self.quantizers) {
-            *active |= u8::from(gains(*before));
-        }
+    /// Activates about `most` blocks that gain by being coded again, stubborn ones or others; returns how many.
+    fn sharpen(&mut self, quantizer: u8, most: u64, now: Time, stubborn: bool) -> u64 {
+        let above = quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
+        let active = &mut self.active;
+        self.sharpener.select(&self.quantizers, above, now, most, |block| {
+            let picked = self.stubborn[block] == stubborn;
+            active[block] |= u8::from(picked);
+            picked
+        })
     }
 
     /// Activates the whole of each superblock that is active in part.
@@ -171,7 +190,6 @@ impl Av1 {
 
     /// Takes note of what the viewer now has: what looks no coarser than `good` is as `quantizer` promises.
     fn coded(&mut self, quantizer: u8, good: u8) {
-        self.coarse = Coarse::default();
         let shown = self.library.shown();
         let source = self.source.now();
         for (at, before) in self.quantizers.iter_mut().enumerate() {
@@ -181,13 +199,27 @@ impl Av1 {
                     |shown: &[Rows<'_>; 3]| accuracy::apparent(source, shown, x, y, quantizer);
                 let apparent = shown.as_ref().map_or(quantizer, apparent);
                 *before = if apparent <= good { quantizer } else { apparent };
-            }
-            if *before > FINE {
-                self.coarse.blocks += 1;
-                self.coarse.quantizer = self.coarse.quantizer.max(*before);
+                self.stubborn[at] = quantizer == FINE && *before > FINE;
             }
         }
         self.source.handle_coded();
+    }
+
+    /// When coding the picture again begins to gain something, after one of which a part was `sharpened` or none.
+    fn again(&mut self, sharpened: bool) -> Option<Time> {
+        let beyond = self.quantizers.iter().map(|quantizer| quantizer.saturating_sub(FINE));
+        let coarseness = beyond.map(u64::from).sum();
+        let futile = sharpened && coarseness >= self.coarseness;
+        self.futile = if futile { self.futile + 1 } else { 0 };
+        self.coarseness = coarseness;
+        if self.futile == FUTILE {
+            // This is as good as they get.
+            for (stubborn, quantizer) in self.stubborn.iter_mut().zip(&mut self.quantizers) {
+                *quantizer = if std::mem::take(stubborn) { FINE } else { *quantizer };
+            }
+            self.futile = 0;
+        }
+        self.sharpener.due(&self.quantizers).map(|due| due.max(self.rate.free()))
     }
 }
 
@@ -211,18 +243,22 @@ impl Encoder for Av1 {
         }
         let Request { bitrate, now, .. } = *request;
         let mut key_frame = request.key_frame || self.last.is_none();
-        let Changes { new, moved } = self.plan(key_frame);
+        let Changes { new, moved } = self.plan(key_frame, now);
         let blocks = self.active.len() as u64;
-        // A page that scrolls is sharpened when it stops.
-        let coarse = if moved * 64 > blocks { Coarse::default() } else { self.coarse };
+        let coarse = self.sharpener.coarse(&self.quantizers, now);
         let Choice { mut quantizer, sharpen } =
             self.rate.choose(now, bitrate, new, coarse, key_frame);
-        if sharpen {
-            self.sharpen(quantizer);
+        let mut insist = false;
+        let mut sharpened = 0;
+        if sharpen > 0 {
+            sharpened = self.sharpen(quantizer, sharpen, now, false);
+            insist = sharpened == 0 && quantizer == FINE;
+            sharpened += if insist { self.sharpen(quantizer, sharpen, now, true) } else { 0 };
         }
-        let insist = sharpen && quantizer == FINE && self.insist;
         self.widen();
-        self.library.set_speed(self.headroom.speed()).map_err(failed)?;
+        // When in haste the library passes over what its source was before, however coarse.
+        let speed = if sharpened > 0 { CAREFUL } else { self.headroom.speed() };
+        self.library.set_speed(speed).map_err(failed)?;
         // The library wants time to grow from picture to picture.
         let time = self.last.map_or(now, |last| now.max(last + Duration::from_micros(2)));
         let began = Instant::now();
@@ -232,7 +268,7 @@ impl Encoder for Av1 {
             let interval = interval.clamp(self.frame_time, LONGEST.max(self.frame_time));
             self.headroom.handle_picture(began.elapsed(), interval);
         }
-        if !sharpen && self.rate.is_oversize(quantizer, self.unit.data.len()) {
+        if sharpen == 0 && self.rate.is_oversize(quantizer, self.unit.data.len()) {
             // The library goes on from what the viewer will never have.
             key_frame = true;
             self.active.fill(1);
@@ -242,14 +278,16 @@ impl Encoder for Av1 {
         }
         self.last = Some(time);
         self.coded(quantizer, if insist { GOOD } else { quantizer });
-        self.insist = sharpen && quantizer == FINE && self.coarse.blocks > 0;
         obu::split(&self.unit.data, &mut self.units);
-        self.rate.coded(quantizer, self.unit.data.len(), key_frame);
+        self.rate.coded(quantizer, self.unit.data.len(), key_frame, sharpened);
+        let again = self.again(sharpened > 0);
+        let coarsest = self.quantizers.iter().copied().max();
         Ok(Output::AccessUnit(AccessUnit {
             data: &self.unit.data,
             units: &self.units,
             key_frame: self.unit.key_frame,
-            quantizer: Some(self.coarse.quantizer.max(FINE)),
+            quantizer: coarsest.map(|quantizer| quantizer.max(FINE)),
+            again,
         }))
     }
 }
@@ -261,9 +299,9 @@ fn failed(failure: Failure) -> EncodeError {
 /// The library's quantizer (0 to 63) whose step comes closest to that of a quantizer of H.264 (0.625 * 2^(q/6), against
 /// the AC table of the AV1 specification, section 7.12.2, divided by 8).
 fn scale(quantizer: u8) -> u8 {
-    const FROM_FINE: [u8; 34] = [
-        6, 8, 10, 12, 14, 16, 18, 21, 23, 25, 27, 29, 31, 32, 34, 36, 37, 39, 41, 42, 44, 45, 47,
-        48, 50, 52, 53, 55, 56, 58, 59, 61, 62, 63,
+    const FROM_FINE: [u8; 40] = [
+        3, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 23, 25, 27, 29, 31, 32, 34, 36, 37, 39, 41,
+        42, 44, 45, 47, 48, 50, 52, 53, 55, 56, 58, 59, 61, 62, 63,
     ];
     FROM_FINE[usize::from(quantizer.clamp(FINE, 51) - FINE)]
 }

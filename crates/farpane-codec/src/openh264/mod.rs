@@ -13,8 +13,8 @@ use farpane_media::{Rect, Region, Time};
 use farpane_pixel::convert::{self, Chroma, Planes};
 use openh264_sys2::{CAMERA_VIDEO_REAL_TIME, ELevelIdc};
 
-use crate::h264::{BLOCK, Format};
-use crate::rate::{COARSEST, Coarse, FINE, Rate};
+use crate::h264::{BLOCK, Format, REST};
+use crate::rate::{COARSEST, Coarse, Rate};
 use crate::{AccessUnit, Codec, EncodeError, Output, Picture, Request};
 use ffi::{Failure, Library, Setup, Source, Unit};
 
@@ -84,7 +84,7 @@ impl OpenH264 {
 
     /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
     ///
-    /// Never says that a picture is as sharp as it gets: sharpening is left to the encoder that takes over when it rests.
+    /// Sharpening is left to the encoder that takes over when the picture rests.
     pub(crate) fn encode(
         &mut self,
         request: &Request,
@@ -107,9 +107,10 @@ impl OpenH264 {
         }
         self.pending.clear();
         let Unit { data, nals, key_frame } = &self.unit;
-        rate.coded(quantizer, data.len(), *key_frame);
-        let quantizer = Some(quantizer.max(FINE + 1));
-        let unit = AccessUnit { data, units: nals, key_frame: *key_frame, quantizer };
+        rate.coded(quantizer, data.len(), *key_frame, 0);
+        let again = Some(rate.free().max(now + REST));
+        let quantizer = Some(quantizer);
+        let unit = AccessUnit { data, units: nals, key_frame: *key_frame, quantizer, again };
         Ok((Output::AccessUnit(unit), changed))
     }
 
@@ -148,6 +149,7 @@ mod tests {
 
     use super::*;
     use crate::random::Random;
+    use crate::rate::FINE;
     use crate::{Chroma, EncoderConfig};
 
     /// At a fine quantizer such a picture is larger than the library's own buffer, which costs it the instance.
@@ -169,7 +171,7 @@ mod tests {
         let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap() else {
             panic!("skipped")
         };
-        assert!(unit.key_frame && unit.quantizer > Some(FINE + 1), "{:?}", unit.quantizer);
+        assert!(unit.key_frame && unit.quantizer > Some(FINE), "{:?}", unit.quantizer);
         encoder.encode(&request, &mut rate).unwrap();
     }
 }

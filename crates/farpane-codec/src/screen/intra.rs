@@ -50,6 +50,18 @@ impl Canvas {
         }
     }
 
+    /// Whether a square of 16 that is all one level is predicted exactly, whatever the mode: grey, among grey.
+    pub(super) fn is_flat(&self, source: &Luma) -> bool {
+        let level = source[0][0];
+        let row = if self.above_right { 20 } else { 16 };
+        let above = &self.data[Canvas::at(0, -1)..][..row];
+        source.iter().all(|row| *row == [level; 16])
+            && (self.left || self.above || level == 128)
+            && (!self.above || above.iter().all(|sample| *sample == level))
+            && (!self.left || self.column::<16>(-1, 0) == [level; 16])
+            && (!(self.left && self.above) || self.data[Canvas::at(-1, -1)] == level)
+    }
+
     #[inline(always)]
     fn row<const N: usize>(&self, x: usize, y: isize) -> [u8; N] {
         let at = Canvas::at(x as isize, y);
@@ -171,7 +183,7 @@ fn sum(samples: &[u8]) -> u32 {
 }
 
 /// What a block of 4x4 is predicted from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Around {
     above: [u8; 8],
     left: [u8; 4],

@@ -147,6 +147,11 @@ impl<const N: usize> Levels<N> {
     ) {
         for (plane, (source, seen)) in source.iter().zip(seen).enumerate() {
             let quantizer = quantization.of(plane, false);
+            if source == seen {
+                // U and V of what is grey.
+                self.luma[plane] = [[0; 16]; 16];
+                continue;
+            }
             for (at, &(x, y)) in BLOCKS.iter().enumerate() {
                 let mut block = subtract(source, seen, x, y);
                 if quantizer.is_nothing(sum(&block)) {
@@ -215,6 +220,11 @@ impl<const N: usize> Levels<N> {
             transform::inverse(block);
             add(seen, block, x, y);
         }
+    }
+
+    /// Codes a plane that is predicted exactly.
+    pub(super) fn nothing(&mut self, plane: usize) {
+        self.luma[plane] = [[0; 16]; 16];
     }
 
     /// Codes one 4x4 block of a plane that was predicted as `prediction`; returns how the viewer will see it.

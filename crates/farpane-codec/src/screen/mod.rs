@@ -22,10 +22,12 @@ mod transform;
 
 use std::ops::Range;
 
+use farpane_media::Time;
 use farpane_pixel::convert::{Chroma, Planes};
 
 use crate::h264::Format;
 use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
+use crate::sharpen::Sharpener;
 use crate::source::Source;
 use crate::{AccessUnit, EncodeError, Output, Picture, Request};
 use bits::Bits;
@@ -58,7 +60,7 @@ pub(crate) struct Screen {
     stale: Vec<bool>,
     /// The quantizer of each macroblock that the viewer has, likewise.
     quantizers: [Vec<u8>; 2],
-    coarse: Coarse,
+    sharpener: Sharpener,
     plans: Vec<Plan>,
     changed: Vec<(u16, u16)>,
     displacements: Vec<Vector>,
@@ -85,7 +87,7 @@ impl Screen {
             shown: 0,
             stale: vec![true; blocks],
             quantizers: [0, 1].map(|_| vec![0; blocks]),
-            coarse: Coarse::default(),
+            sharpener: Sharpener::new(format.width, format.height, 1),
             plans: vec![Plan::Keep; blocks],
             changed: Vec::with_capacity(blocks),
             displacements: Vec::with_capacity(moves::MOST),
@@ -125,55 +127,46 @@ impl Screen {
             return Err(EncodeError::NoPicture);
         }
         let key_frame = request.key_frame || self.number.is_none();
-        self.plan(key_frame);
-        let count =
-            |wanted: fn(&Plan) -> bool| self.plans.iter().filter(|plan| wanted(plan)).count();
-        let changed = count(|plan| *plan == Plan::Code) as u64;
-        // A page that scrolls is sharpened when it stops.
-        let moved = count(|plan| matches!(plan, Plan::Move(_))) as u64;
-        let coarse =
-            if moved * 64 > self.format.blocks() { Coarse::default() } else { self.coarse };
+        self.plan(key_frame, request.now);
+        let changed = self.plans.iter().filter(|plan| **plan == Plan::Code).count() as u64;
+        let coarse = self.sharpener.coarse(&self.quantizers[self.shown], request.now);
         let choose = |rate: &mut Rate, coarse: Coarse| {
             rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
         };
         let Choice { mut quantizer, sharpen } = choose(rate, coarse);
-        if sharpen {
-            self.sharpen(quantizer);
-        }
+        let sharpened = if sharpen > 0 { self.sharpen(quantizer, sharpen, request.now) } else { 0 };
         let number = if key_frame { 0 } else { self.number.map_or(0, |number| number + 1) };
         self.key_frames += u32::from(key_frame);
         // Far from the ones that OpenH264 counts up from 0, as two key frames in a row must differ (clause 7.4.3).
         let id = key_frame.then_some(0x8000 + self.key_frames % 2);
         let mut header = PictureHeader { key_frame: id, number, quantizer };
         self.code(header);
-        if !sharpen && rate.is_oversize(quantizer, self.size()) {
+        if sharpen == 0 && rate.is_oversize(quantizer, self.size()) {
             quantizer = choose(rate, Coarse::default()).quantizer.max(quantizer);
             header.quantizer = quantizer;
             self.code(header);
         }
-        rate.coded(quantizer, self.size(), key_frame);
+        rate.coded(quantizer, self.size(), key_frame, sharpened);
         self.assemble(header);
         self.number = Some(number);
         self.shown = 1 - self.shown;
         self.source.handle_coded();
         let quantizers = &self.quantizers[self.shown];
-        self.coarse = Coarse {
-            blocks: quantizers.iter().filter(|quantizer| **quantizer > FINE).count() as u64,
-            quantizer: quantizers.iter().copied().max().unwrap_or(0),
-        };
         let unit = AccessUnit {
             data: &self.stream,
             units: &self.units,
             key_frame,
-            quantizer: Some(self.coarse.quantizer),
+            quantizer: quantizers.iter().copied().max(),
+            again: self.sharpener.due(quantizers).map(|due| due.max(rate.free())),
         };
         Ok((Output::AccessUnit(unit), changed))
     }
 
     /// Finds what changed, and how.
-    fn plan(&mut self, key_frame: bool) {
+    fn plan(&mut self, key_frame: bool, now: Time) {
         if key_frame {
             self.plans.fill(Plan::Code);
+            (0..self.plans.len()).for_each(|block| self.sharpener.handle_change(block, now));
             return;
         }
         self.plans.fill(Plan::Keep);
@@ -186,32 +179,35 @@ impl Screen {
                 self.changed.push(block);
             }
         }
-        let (now, before) = (self.source.now(), self.source.before());
-        moves::find(now, before, &self.changed, &mut self.displacements);
-        if self.displacements.is_empty() {
-            return;
-        }
+        let (source, before) = (self.source.now(), self.source.before());
+        moves::find(source, before, &self.changed, &mut self.displacements);
         let mut likely = 0;
         for &(column, row) in &self.changed {
             let (x, y) = (usize::from(column) * 16, usize::from(row) * 16);
-            let is_moved = |at: &usize| moves::is_moved(now, before, x, y, self.displacements[*at]);
+            let is_moved =
+                |at: &usize| moves::is_moved(source, before, x, y, self.displacements[*at]);
+            let block = usize::from(row) * self.format.width + usize::from(column);
             let others = (0..self.displacements.len()).filter(|at| *at != likely);
-            if let Some(at) = [likely].into_iter().chain(others).find(is_moved) {
+            let known = (!self.displacements.is_empty()).then_some(likely);
+            if let Some(at) = known.into_iter().chain(others).find(is_moved) {
                 likely = at;
-                self.plans[usize::from(row) * self.format.width + usize::from(column)] =
-                    Plan::Move(at as u8);
+                self.plans[block] = Plan::Move(at as u8);
+                self.sharpener.handle_move(block, now);
+            } else {
+                self.sharpener.handle_change(block, now);
             }
         }
     }
 
-    /// Plans to code again what gains by it.
-    fn sharpen(&mut self, quantizer: u8) {
-        for (plan, before) in self.plans.iter_mut().zip(&self.quantizers[self.shown]) {
-            let gains = *before > quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
-            if *plan == Plan::Keep && gains {
-                *plan = Plan::Code;
-            }
-        }
+    /// Plans to code again about `most` blocks that gain by it; returns how many.
+    fn sharpen(&mut self, quantizer: u8, most: u64, now: Time) -> u64 {
+        let above = quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
+        let (plans, quantizers) = (&mut self.plans, &self.quantizers[self.shown]);
+        // What is new as well does not rest.
+        self.sharpener.select(quantizers, above, now, most, |block| {
+            plans[block] = Plan::Code;
+            true
+        })
     }
 
     /// Codes the picture as planned into `slices`.
@@ -490,7 +486,7 @@ mod tests {
                 let frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
                 encoder.update(Picture { frame: &frame, damage: &Rect::of(size).into() });
                 let key_frame = (number == 0).then_some(1);
-                encoder.plan(key_frame.is_some());
+                encoder.plan(key_frame.is_some(), Time::from_millis(1));
                 let header = PictureHeader { key_frame, number, quantizer: 2 };
                 encoder.code(header);
                 encoder.assemble(header);

@@ -493,6 +493,10 @@ impl<const N: usize> Slice<'_, N> {
         let mut modes = [[Around::DC; 4]; 4];
         let mut written = [None; 16];
         let (left, above) = (self.left, self.above[column]);
+        // What is grey among grey leaves U and V nothing to decide.
+        let flat = (1..N).all(|plane| canvases[plane].is_flat(&source.luma[plane]));
+        let live = if flat { 1 } else { N };
+        (live..N).for_each(|plane| levels.nothing(plane));
         for (at, &(x, y)) in BLOCKS.iter().enumerate() {
             let (bx, by) = (x / 4, y / 4);
             let left =
@@ -500,12 +504,15 @@ impl<const N: usize> Slice<'_, N> {
             let above =
                 if by > 0 { Some(modes[by - 1][bx]) } else { above.map(|edge| edge.modes[bx]) };
             let likely = left.zip(above).map_or(Around::DC, |(left, above)| left.min(above));
-            let blocks = std::array::from_fn(|plane| block(&source.luma[plane], x, y));
-            let around = std::array::from_fn(|plane| canvases[plane].around4(x, y));
-            let (mode, predictions) = self.best4(&blocks, &around, likely);
+            let (mut blocks, mut around) = ([[0; 16]; N], [Around::default(); N]);
+            for plane in 0..live {
+                blocks[plane] = block(&source.luma[plane], x, y);
+                around[plane] = canvases[plane].around4(x, y);
+            }
+            let (mode, predictions) = self.best4(&blocks, &around, live, likely);
             modes[by][bx] = mode;
             written[at] = (mode != likely).then(|| mode - u8::from(mode > likely));
-            for (plane, canvas) in canvases.iter_mut().enumerate() {
+            for (plane, canvas) in canvases[..live].iter_mut().enumerate() {
                 let (block, prediction) = (&blocks[plane], &predictions[plane]);
                 let quantization = self.shared.quantization;
                 let seen = levels.intra_block(plane, at, block, prediction, quantization);
@@ -515,12 +522,13 @@ impl<const N: usize> Slice<'_, N> {
                 }
             }
         }
-        let luma = canvases.each_ref().map(|canvas| {
-            std::array::from_fn(|line| {
+        let mut luma = source.luma;
+        for (plane, canvas) in luma.iter_mut().zip(&canvases[..live]) {
+            for (line, samples) in plane.iter_mut().enumerate() {
                 let from = Canvas::at(0, line as isize);
-                canvas.data[from..from + 16].try_into().expect("16 samples")
-            })
-        });
+                samples.copy_from_slice(&canvas.data[from..from + 16]);
+            }
+        }
         let mut seen = Samples { luma, chroma: NO_CHROMA };
         let chroma_mode = self.intra_chroma(source, &mut seen, column, row, levels);
         self.store(&seen, column, row);
@@ -543,12 +551,13 @@ impl<const N: usize> Slice<'_, N> {
         intra_edges(counts, [modes.map(|row| row[3]), modes[3]])
     }
 
-    /// The mode in which blocks of 4x4, one for each component, are nearest to their predictions, and those.
+    /// The mode in which blocks of 4x4, of the first `live` components, are nearest to their predictions, and those.
     #[inline(always)]
     fn best4(
         &self,
         blocks: &[[u8; 16]; N],
         around: &[Around; N],
+        live: usize,
         likely: u8,
     ) -> (u8, [[u8; 16]; N]) {
         let lambda = self.shared.quantization.lambda;
@@ -562,7 +571,7 @@ impl<const N: usize> Slice<'_, N> {
             let bits = if candidate == likely { 1 } else { 4 };
             let mut cost = difference(&blocks[0], &square) + lambda * bits;
             let mut squares = [square; N];
-            for plane in 1..N {
+            for plane in 1..live {
                 // All components have the same neighbours.
                 if cost < least
                     && let Some(square) = around[plane].predict(candidate)

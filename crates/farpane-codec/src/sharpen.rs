@@ -1,0 +1,149 @@
+//! Which parts of a resting picture are coded again, finer, and when.
+//!
+//! What the viewer has coarsely is sharpened once it rests, a share of the picture at a time, so that whatever changes in
+//! the meantime never waits long for the encoder or the link. What keeps changing is left as it is until it stops.
+
+use std::time::Duration;
+
+use farpane_media::Time;
+
+use crate::rate::{Coarse, FINE};
+
+/// What has not changed for so long rests,
+const STILL: Duration = Duration::from_millis(60);
+/// or for so long if it was about to rest, or just had, when it changed: the next frame of an animation.
+const LIVELY: Duration = Duration::from_millis(300);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Sharpener {
+    /// In blocks of 16x16 samples.
+    width: usize,
+    /// Blocks on a side of the squares that are coded again together.
+    side: usize,
+    /// From when on each block rests.
+    rests: Vec<Time>,
+    /// The square where the next share begins.
+    next: usize,
+}
+
+impl Sharpener {
+    pub(crate) fn new(width: usize, height: usize, side: usize) -> Sharpener {
+        Sharpener { width, side, rests: vec![Time::ZERO; width * height], next: 0 }
+    }
+
+    /// The block is new.
+    pub(crate) fn handle_change(&mut self, block: usize, now: Time) {
+        let rests = &mut self.rests[block];
+        let lively = now < *rests + (LIVELY - STILL);
+        *rests = now + if lively { LIVELY } else { STILL };
+    }
+
+    /// The block is what another one was.
+    pub(crate) fn handle_move(&mut self, block: usize, now: Time) {
+        self.rests[block] = now + STILL;
+    }
+
+    /// What rests and is coarse, by the quantizer of each block.
+    pub(crate) fn coarse(&self, quantizers: &[u8], now: Time) -> Coarse {
+        let mut coarse = Coarse::default();
+        for (quantizer, rests) in quantizers.iter().zip(&self.rests) {
+            if *quantizer > FINE && *rests <= now {
+                coarse.blocks += 1;
+                coarse.quantizer = coarse.quantizer.max(*quantizer);
+            }
+        }
+        coarse
+    }
+
+    /// When something coarse begins to rest, or has; `None` if nothing is coarse.
+    pub(crate) fn due(&self, quantizers: &[u8]) -> Option<Time> {
+        let coarse = quantizers.iter().zip(&self.rests).filter(|(quantizer, _)| **quantizer > FINE);
+        coarse.map(|(_, rests)| *rests).min()
+    }
+
+    /// Offers resting blocks coarser than `above` to `pick`, in whole squares, from where the last share ended, until it has
+    /// taken about `most` of them. Returns how many.
+    pub(crate) fn select(
+        &mut self,
+        quantizers: &[u8],
+        above: u8,
+        now: Time,
+        most: u64,
+        mut pick: impl FnMut(usize) -> bool,
+    ) -> u64 {
+        let (width, side) = (self.width, self.side);
+        let (columns, rows) = (width.div_ceil(side), (self.rests.len() / width).div_ceil(side));
+        let mut picked = 0;
+        for step in 0..columns * rows {
+            if picked >= most {
+                self.next = (self.next + step) % (columns * rows);
+                break;
+            }
+            let square = (self.next + step) % (columns * rows);
+            let (left, top) = (square % columns * side, square / columns * side);
+            for row in (top..top + side).take_while(|row| row * width < self.rests.len()) {
+                for block in row * width + left..row * width + (left + side).min(width) {
+                    if quantizers[block] > above && self.rests[block] <= now {
+                        picked += u64::from(pick(block));
+                    }
+                }
+            }
+        }
+        picked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COARSE: u8 = FINE + 10;
+
+    fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    fn selected(sharpener: &mut Sharpener, quantizers: &[u8], now: Time, most: u64) -> Vec<usize> {
+        let mut picked = Vec::new();
+        sharpener.select(quantizers, FINE, now, most, |block| {
+            picked.push(block);
+            true
+        });
+        picked
+    }
+
+    #[test]
+    fn shares_follow_each_other_and_start_over() {
+        let mut sharpener = Sharpener::new(5, 3, 2);
+        let mut quantizers = [COARSE; 15];
+        quantizers[6] = FINE;
+        assert_eq!(selected(&mut sharpener, &quantizers, at(1), 4), [0, 1, 5, 2, 3, 7, 8]);
+        assert_eq!(selected(&mut sharpener, &quantizers, at(1), 3), [4, 9, 10, 11]);
+        assert_eq!(selected(&mut sharpener, &quantizers, at(1), 1), [12, 13]);
+        assert_eq!(selected(&mut sharpener, &quantizers, at(1), 100).len(), 14, "all there is");
+    }
+
+    #[test]
+    fn what_changed_rests_soon_and_what_keeps_changing_does_not() {
+        let mut sharpener = Sharpener::new(2, 1, 1);
+        let quantizers = [COARSE, FINE];
+        sharpener.handle_change(0, at(1_000));
+        assert_eq!(sharpener.due(&quantizers), Some(at(1_060)));
+        assert_eq!(sharpener.coarse(&quantizers, at(1_059)).blocks, 0);
+        assert_eq!(
+            sharpener.coarse(&quantizers, at(1_060)),
+            Coarse { blocks: 1, quantizer: COARSE }
+        );
+        // An animation of ten frames a second.
+        for frame in 1..10 {
+            sharpener.handle_change(0, at(1_000 + frame * 100));
+            assert!(selected(&mut sharpener, &quantizers, at(1_099 + frame * 100), 9).is_empty());
+        }
+        assert_eq!(selected(&mut sharpener, &quantizers, at(2_200), 9), [0]);
+        // A page, and another one.
+        sharpener.handle_change(0, at(4_000));
+        assert_eq!(sharpener.due(&quantizers), Some(at(4_060)));
+        assert_eq!(sharpener.due(&[FINE; 2]), None);
+    }
+}
