@@ -16,6 +16,8 @@ mod shared;
 mod threads;
 mod video;
 
+pub use video::Record;
+
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -65,6 +67,8 @@ pub enum Event {
     PathLost,
     /// Once a second while connected.
     Report(Report),
+    /// A frame has gone to the transport. For whoever measures: they are many, and nothing hangs on them.
+    Frame(Record),
     /// The session is over and its threads are ending. `detail` is for people.
     Ended { reason: EndReason, detail: String },
 }

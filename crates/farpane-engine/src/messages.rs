@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use farpane_desktop::{Button, CursorEvent, CursorShape};
-use farpane_media::{Size, Stamps, Time};
+use farpane_media::{Size, Stamps};
 use farpane_wire::v1::{
     ButtonName, CursorHidden, CursorKnown, CursorMessage, CursorPosition, FrameRecord,
     InputMessage, Point, PointerMessage, cursor_message, input_message,
@@ -129,9 +129,9 @@ fn point(x: u32, y: u32, size: Size) -> Point {
     Point { x: scale(x, size.width), y: scale(y, size.height) }
 }
 
-/// The waterfall of one frame; `sent` is when its last packet went to the transport.
-pub(crate) fn frame_record(record: &Record, sent: Time) -> FrameRecord {
-    let Stamps { changed, captured, taken, narrowed, converted, encoded, packetized, sent: _ } =
+/// The waterfall of one frame.
+pub(crate) fn frame_record(record: &Record) -> FrameRecord {
+    let Stamps { changed, captured, taken, narrowed, converted, encoded, packetized, sent } =
         record.stamps;
     let micros = |span: Duration| u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
     FrameRecord {

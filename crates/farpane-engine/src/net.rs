@@ -203,8 +203,9 @@ impl Net {
 
     /// The last packet of a frame went to the transport; its record is the next in the queue.
     fn frame_sent(&mut self) {
-        let Some(record) = self.records.pop() else { return };
+        let Some(mut record) = self.records.pop() else { return };
         let now = self.shared.clock.now();
+        record.stamps.sent = now;
         self.stats.frames += 1;
         if self.stats.target != record.target {
             self.stats.target = record.target;
@@ -218,10 +219,11 @@ impl Net {
         if self.stats.unsent.frames.is_empty() {
             self.stats.flush_at = now + STATS_EVERY;
         }
-        self.stats.unsent.frames.push(frame_record(&record, now));
+        self.stats.unsent.frames.push(frame_record(&record));
         if self.stats.unsent.frames.len() >= RECORDS_A_MESSAGE {
             self.flush_stats();
         }
+        (self.outside.events)(Event::Frame(record));
     }
 
     /// Keeps only the newest event of a kind: the viewer is told what is, not what was.

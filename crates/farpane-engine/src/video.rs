@@ -37,11 +37,15 @@ const BACKLOG: Duration = Duration::from_millis(25);
 const FAILURES: u32 = 3;
 const SOUND: Duration = Duration::from_secs(10);
 
-/// What the net thread learns of a frame beside its packets, ahead of the last of them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record {
+/// A frame's way in full. The net thread learns it ahead of the frame's last packet, stamps it when that has left and
+/// passes it on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record {
+    /// [`farpane_media::FrameBody::seq`]; as in the record before when the same picture was coded once more.
+    pub frame: u64,
     pub rtp_time: u32,
     pub stamps: Stamps,
+    /// Of the access unit.
     pub bytes: usize,
     pub key_frame: bool,
     pub quantizer: u8,
@@ -49,6 +53,9 @@ pub(crate) struct Record {
     pub format: VideoFormat,
     pub reason: Reason,
     pub target: Bitrate,
+    /// So far, as in [`crate::Report`].
+    pub captured: u64,
+    pub displaced: u64,
 }
 
 /// What a picture is coded for.
@@ -244,7 +251,7 @@ impl Video {
     }
 
     fn picture(&mut self, mut frame: Frame, now: Time) -> Result<(), EncodeError> {
-        frame.stamps.taken = now;
+        frame.stamps.taken = self.shared.clock.now();
         let body: &farpane_media::FrameBody = &frame;
         self.detector.update(body, Some(&body.damage), &mut self.damage);
         let narrowed = self.shared.clock.now();
@@ -336,6 +343,7 @@ impl Video {
         }
         self.last_rtp = rtp_time;
         let record = Record {
+            frame: self.frame,
             rtp_time,
             stamps: self.stamps,
             bytes: unit.data.len(),
@@ -345,6 +353,8 @@ impl Video {
             format: *format,
             reason: selector.reason(),
             target,
+            captured: self.shared.captured.load(Relaxed),
+            displaced: self.shared.displaced.load(Relaxed),
         };
         let meta = PacketMeta {
             format: *format,

@@ -8,7 +8,7 @@ use farpane_desktop::{
     Button, CaptureError, CaptureHandle, Captured, Capturer, Desktop, Input, InputError, Source,
 };
 use farpane_engine::{Config, Engine, Event, Signal};
-use farpane_media::{Bitrate, Clock, Size, Time, VideoFormat};
+use farpane_media::{Bitrate, Clock, Size, Stamps, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Sent, pair};
 use farpane_transport::{Channel, Event as Happened};
@@ -217,6 +217,29 @@ fn the_viewer_is_greeted_with_the_size() {
     });
     assert_eq!((hello.width, hello.height, hello.view_only), (320, 240, false));
     assert_eq!(hello.codec, "H264");
+}
+
+#[test]
+fn the_owner_hears_each_frames_way_in_order() {
+    let session = Session::connected(Config::default());
+    let mut last = None;
+    for _ in 0..5 {
+        let record = loop {
+            if let Event::Frame(record) = session.events.recv_timeout(PATIENCE).expect("a frame") {
+                break record;
+            }
+        };
+        let meta = session.packet("end of the frame", |meta| meta.marker);
+        assert_eq!((record.frame, record.rtp_time), (meta.frame, meta.rtp_time));
+        assert_eq!(record.key_frame, last.is_none());
+        assert!(record.captured >= record.frame && record.bytes > 0);
+        let Stamps { changed, captured, taken, narrowed, converted, encoded, packetized, sent } =
+            record.stamps;
+        let way = [changed, captured, taken, narrowed, converted, encoded, packetized, sent];
+        assert!(way.is_sorted() && changed > Time::ZERO, "{way:?}");
+        assert!(last < Some(sent));
+        last = Some(sent);
+    }
 }
 
 #[test]

@@ -141,8 +141,10 @@ async fn live(
     let (told, mut happened) = mpsc::unbounded_channel();
     let engine_config = Config { view_only: config.view_only, ..Config::default() };
     let engine = Engine::start(desktop, Box::new(transport), engine_config, clock, move |event| {
-        // The receiver lives until the engine has ended.
-        let _ = told.send(event);
+        if !matches!(event, Engined::Frame(_)) {
+            // The receiver lives until the engine has ended.
+            let _ = told.send(event);
+        }
     });
     let (answers, mut answered) =
         mpsc::channel::<oneshot::Receiver<Result<Option<String>, NegotiationError>>>(8);
@@ -160,6 +162,7 @@ async fn live(
                 Some(Engined::Report(report)) => {
                     let _ = events.send(Event::Report(report));
                 }
+                Some(Engined::Frame(_)) => {}
                 Some(Engined::Ended { reason, detail }) => break Outcome { reason, detail },
                 None => break Outcome::failed("the pipeline ended without saying why"),
             },
