@@ -22,7 +22,7 @@ struct Bell {
 impl Waker {
     /// # Errors
     /// The process has no file descriptor left.
-    pub(crate) fn new() -> io::Result<Waker> {
+    pub fn new() -> io::Result<Waker> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Waker(Arc::new(Bell { fd, rung: AtomicBool::new(false) })))
     }
@@ -35,8 +35,8 @@ impl Waker {
         }
     }
 
-    /// Stops the ringing, before the answering thread looks at what it was rung for.
-    pub(crate) fn answer(&self) {
+    /// For the transport: stops the ringing, before the answering thread looks at what it was rung for.
+    pub fn answer(&self) {
         // Nothing to read: a ring has raised the flag and is about to write. The flag stays, for the next call to lower
         // with the descriptor.
         if self.0.rung.load(Ordering::Acquire)
@@ -47,8 +47,11 @@ impl Waker {
         }
     }
 
-    /// Sleeps until the bell rings or `timeout` (forever if `None`) is over.
-    pub(crate) fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
+    /// For the transport: sleeps until the bell rings or `timeout` (forever if `None`) is over; a signal ends it too.
+    ///
+    /// # Errors
+    /// The system does not let this thread wait.
+    pub fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
         sleep(&mut [PollFd::new(&self.0.fd, PollFlags::IN)], timeout)
     }
 }
