@@ -13,8 +13,9 @@ pub(crate) struct Canvas {
 }
 
 impl Canvas {
-    pub fn new(size: Size) -> Canvas {
-        Canvas { surface: Surface::new(size), changed: Time::ZERO, filler: Filler::new() }
+    /// All of it counts as drawn `now`.
+    pub fn new(size: Size, now: Time) -> Canvas {
+        Canvas { surface: Surface::new(size), changed: now, filler: Filler::new() }
     }
 
     pub fn is_damaged(&self) -> bool {

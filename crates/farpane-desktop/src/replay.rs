@@ -103,7 +103,7 @@ pub(crate) fn open(path: &Path, clock: Clock) -> Result<Desktop, ReplayError> {
     if found != header.file_len() {
         return Err(ReplayError::Length { promised: header.file_len(), found });
     }
-    let mut canvas = Canvas::new(header.size);
+    let mut canvas = Canvas::new(header.size, clock.now());
     let row = vec![0; header.size.width as usize * 4];
     let mut recording = Recording { file, header, next: 0, row };
     canvas.draw(clock.now(), |surface| recording.read_frame(surface))?;

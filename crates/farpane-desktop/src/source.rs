@@ -1,5 +1,6 @@
 //! Where to capture, as a person writes it after `--display`, and why that may fail.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -47,6 +48,17 @@ impl FromStr for Source {
             "\"{text}\" names no display; give an X11 display such as :0, a scene such as synthetic:scroll, or \
              replay:FILE"
         )))
+    }
+}
+
+impl fmt::Display for Source {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::X11(display) => f.write_str(display.as_deref().unwrap_or("$DISPLAY")),
+            Source::Synthetic(options) => write!(f, "synthetic:{options}"),
+            Source::Replay(path) => write!(f, "replay:{}", path.display()),
+        }
     }
 }
 
@@ -108,6 +120,9 @@ mod tests {
         };
         let text = "synthetic:scroll,seed=7,size=640x480,fps=60";
         assert_eq!(text.parse::<Source>(), Ok(Source::Synthetic(options)));
+        for text in [":0", "replay:/a b", text] {
+            assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
+        }
     }
 
     #[test]

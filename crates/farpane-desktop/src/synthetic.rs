@@ -5,6 +5,7 @@
 //! each key, a moving thumb at the right edge for the wheel.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -70,6 +71,15 @@ impl Scene {
     ];
 }
 
+impl fmt::Display for Options {
+    /// As it is written, in full.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Options { scene, seed, size, fps } = self;
+        let name = Scene::ALL.iter().find(|(_, known)| known == scene).map_or("", |(name, _)| name);
+        write!(f, "{name},seed={seed},size={size},fps={fps}")
+    }
+}
+
 impl FromStr for Options {
     type Err = ParseSourceError;
 
@@ -124,7 +134,7 @@ pub(crate) fn open(options: &Options, clock: Clock) -> std::io::Result<Desktop> 
     let (sender, marks) = sync_channel(MARKS);
     let moves = options.scene != Scene::Idle;
     let period = moves.then(|| Duration::from_secs(1) / options.fps);
-    let mut canvas = Canvas::new(options.size);
+    let mut canvas = Canvas::new(options.size, clock.now());
     let scene = canvas.draw(clock.now(), |surface| Drawing::new(options, marks, surface));
     let input = Marker { marks: sender, bell: bell.clone(), held: Vec::new(), buttons: Vec::new() };
     Ok(Desktop {
