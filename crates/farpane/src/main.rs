@@ -6,6 +6,7 @@ mod answers;
 mod bench;
 mod cli;
 mod failure;
+mod interrupts;
 mod json;
 mod share;
 mod terminal;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Share(options) => share(options),
-        Command::Bench(Bench::Codec(options)) => bench::run(&options),
+        Command::Bench(Bench::Codec(options)) => bench::codec::run(&options),
     }
 }
 

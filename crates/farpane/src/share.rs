@@ -1,18 +1,16 @@
 //! `farpane share`: a meeting point and a shared desktop in one process.
 
-use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
-use std::task::Poll;
 
 use farpane_host::{Code, Event, MeetingPoint, Place, RoutingId, ShareConfig, Source, Visitor};
 use farpane_server::{BindError, Broker, Knock, Registration, Server};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answers;
 use crate::cli::ShareOptions;
 use crate::failure::Failure;
+use crate::interrupts::Interrupts;
 use crate::json::Json;
 use crate::terminal::Terminal;
 
@@ -156,25 +154,6 @@ fn host_name() -> String {
     match name.trim() {
         "" => "this desktop".to_owned(),
         name => name.to_owned(),
-    }
-}
-
-/// Ctrl-C, or a polite request to end; one that comes while nobody waits for it is not lost.
-struct Interrupts(Vec<Signal>);
-
-impl Interrupts {
-    fn new() -> Interrupts {
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        // One that cannot be caught ends the program at once, as it would have without us.
-        Interrupts(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
-    }
-
-    async fn next(&mut self) {
-        poll_fn(|context| {
-            let came = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
-            if came { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
     }
 }
 
