@@ -2,7 +2,8 @@
 //! time, with what a viewer gets to see held against the source.
 //!
 //! A [`Plan`] says what to run, [`run`] runs it, a [`Report`] is what came of it; [`report`] writes it down.
-//! Results but for costs are the same on every machine.
+//! Results but for costs are the same on every machine. The module `pipeline` measures the whole way from a desktop to
+//! packets instead, on this machine and in its time.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,8 @@ mod material;
 mod metrics;
 mod own;
 mod paint;
+#[cfg(feature = "pipeline")]
+pub mod pipeline;
 mod random;
 pub mod report;
 mod run;

@@ -31,6 +31,8 @@ pub enum Command {
 pub enum Bench {
     /// Code drawn desktops or your own recordings: cost, bitrate, and what a viewer gets to see
     Codec(CodecOptions),
+    /// Run the engine from the desktop to packets, with no network: where each frame's time goes, and what that costs
+    Pipeline(PipelineOptions),
 }
 
 /// Lists are separated by commas.
@@ -85,6 +87,42 @@ pub struct CodecOptions {
     /// Writes a page to look at, which needs nothing else
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct PipelineOptions {
+    /// What to capture, as with share: an X11 display such as :0 [default: $DISPLAY]; a drawn scene such as
+    /// synthetic:scroll,size=1920x1080,fps=60; or recorded frames, replay:FILE
+    #[arg(long, value_name = "DISPLAY")]
+    pub display: Option<Source>,
+
+    /// How long; Ctrl-C ends it earlier, with a report so far
+    #[arg(long, value_name = "N", default_value = "10", value_parser = values::seconds)]
+    pub seconds: f64,
+
+    /// Bits a second that rate control aims at and the link carries, at whose end packets are forgotten
+    #[arg(long, value_name = "RATE", default_value = "8M", value_parser = values::bitrate)]
+    pub bitrate: Bitrate,
+
+    /// h264, av1
+    #[arg(long, value_name = "CODEC", default_value = "h264", value_parser = values::codec)]
+    pub codec: Codec,
+
+    /// 420, 444
+    #[arg(long, value_name = "CHROMA", default_value = "444", value_parser = values::chroma)]
+    pub chroma: Chroma,
+
+    /// Threads that the encoder may use
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub threads: u32,
+
+    /// Writes all figures, every frame's among them; - is standard output, in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Writes a time line of every frame's way through the threads, to open at https://ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -181,6 +219,12 @@ mod tests {
             &["farpane", "bench", "codec", "--size", "641x480"],
             &["farpane", "bench", "codec", "--seconds", "0"],
             &["farpane", "bench", "codec", "--threads", "0"],
+            &["farpane", "bench", "pipeline", "--display", "synthetic:snow"],
+            &["farpane", "bench", "pipeline", "--codec", "vp9"],
+            &["farpane", "bench", "pipeline", "--chroma", "422"],
+            &["farpane", "bench", "pipeline", "--bitrate", "fast"],
+            &["farpane", "bench", "pipeline", "--seconds", "0"],
+            &["farpane", "bench", "pipeline", "--threads", "0"],
         ] {
             assert_eq!(Cli::try_parse_from(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
@@ -193,6 +237,9 @@ mod tests {
         assert!(Cli::try_parse_from(line.split(' ')).is_ok());
         let line = "farpane bench codec --scenes clock,film --encoders h264,x264 --bitrates 2M,800k --chroma 420,444 \
                     --size 1920x1080 --seconds 1.5 --threads 1,2 --file a.y4m b.bgrx --fps 30 --json - --csv c --html h";
+        assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
+        let line = "farpane bench pipeline --display synthetic:scroll,size=640x480 --seconds 2 --bitrate 2.5M \
+                    --codec av1 --chroma 420 --threads 1 --json - --trace t.json";
         assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
     }
 }

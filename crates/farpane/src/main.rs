@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     match command {
         Command::Share(options) => share(options),
         Command::Bench(Bench::Codec(options)) => bench::codec::run(&options),
+        Command::Bench(Bench::Pipeline(options)) => bench::pipeline::run(&options),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use farpane_bench::Coder;
 use farpane_bench::scene::{SCENES, SIDES, Scene};
-use farpane_media::{Bitrate, Size};
-use farpane_pixel::Chroma;
+use farpane_media::{Bitrate, Chroma, Codec, Size};
 
 pub fn scene(text: &str) -> Result<Scene, String> {
     Scene::named(text).ok_or_else(|| {
@@ -30,6 +29,14 @@ pub fn bitrate(text: &str) -> Result<Bitrate, String> {
     bits.filter(|bits| (1e4..=1e9).contains(bits))
         .map(|bits| Bitrate::bps(bits as u64))
         .ok_or_else(|| "write it as 800k or 2.5M, from 10k to 1000M".to_owned())
+}
+
+pub fn codec(text: &str) -> Result<Codec, String> {
+    match text {
+        "h264" => Ok(Codec::H264),
+        "av1" => Ok(Codec::Av1),
+        _ => Err("there are h264 and av1".to_owned()),
+    }
 }
 
 pub fn chroma(text: &str) -> Result<Chroma, String> {

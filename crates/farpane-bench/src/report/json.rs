@@ -10,7 +10,7 @@ use crate::summary::{Spread, millis};
 /// Grows when names or meanings change.
 const VERSION: u32 = 1;
 
-fn spread(spread: &Spread) -> Value {
+pub(crate) fn spread(spread: &Spread) -> Value {
     json!({ "p50": spread.p50, "p95": spread.p95, "p99": spread.p99, "max": spread.max })
 }
 

@@ -1,6 +1,7 @@
 //! `farpane bench`: what its measurements have in common.
 
 pub mod codec;
+pub mod pipeline;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
