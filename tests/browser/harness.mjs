@@ -1,4 +1,4 @@
-// What the browser tests share: an X server, programs in it, the farpane command, a Chromium, and ways to look at each.
+// The host's side of the tests: an X server, programs in it, the farpane command, and ways to look at each.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -6,8 +6,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
-import puppeteer from "puppeteer-core";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
@@ -85,6 +83,16 @@ export async function run(x, command, args) {
   return Buffer.concat(out);
 }
 
+/** Gives the display another mode; its own is the largest. */
+export async function addMode(x, mode) {
+  const [width, height] = mode.split("x").map(Number);
+  const timings = [30, width, width + 1, width + 2, width + 3, height, height + 1, height + 2, height + 3].map(String);
+  await run(x, "xrandr", ["--newmode", mode, ...timings]);
+  await run(x, "xrandr", ["--addmode", "screen", mode]);
+}
+
+export const setMode = (x, mode) => run(x, "xrandr", ["--output", "screen", "--mode", mode]);
+
 /** A Tk program from a script; its standard output is its log. */
 export function tk(test, x, script) {
   const wish = program(test, x, "wish", []);
@@ -109,79 +117,6 @@ export function share(test, args, options = {}) {
   return { ...shared, events, event };
 }
 
-let shared;
-
-/** One Chromium for all tests of a file; each gets a context of its own. */
-export async function browser(options = {}) {
-  shared ??= chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-    ...options,
-  });
-  return shared;
-}
-
-export async function closeBrowser() {
-  await (await shared)?.close();
-  shared = undefined;
-}
-
-/** For the end of a test file. */
-export async function end() {
-  await closeBrowser();
-  // Whatever a killed program left open must not keep this process; everything has been reported by now.
-  setTimeout(() => process.exit(), 2_000).unref();
-}
-
-/** Opens a page and waits for a state of it, if one is given. */
-export async function view(test, url, state, viewport = { width: 1280, height: 720 }) {
-  const context = await (await browser()).newContext({ viewport });
-  test.after(() => context.close().catch(() => {}));
-  const page = await context.newPage();
-  await page.goto(url);
-  if (state) await reach(page, state);
-  return page;
-}
-
-/** The same in a Firefox of its own, driven over WebDriver BiDi. */
-export async function firefox(test, url, state, viewport = { width: 1280, height: 720 }) {
-  const browser = await puppeteer.launch({
-    browser: "firefox",
-    executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
-    headless: true,
-  });
-  test.after(() => browser.close());
-  const page = await browser.newPage();
-  await page.setViewport(viewport);
-  await page.goto(url);
-  if (state) {
-    let found;
-    const there = async () => (found = await page.evaluate(() => document.body.dataset.state)) === state;
-    await until(`the page is ${state}`, there).catch((error) => {
-      throw new Error(`${error.message}; it is ${found}`);
-    });
-  }
-  return page;
-}
-
-export async function reach(page, state) {
-  await page.waitForFunction((state) => document.body.dataset.state === state, state, { timeout: PATIENCE }).catch(async () => {
-    const found = await page.evaluate(() => `${document.body.dataset.state}: ${document.body.innerText}`);
-    throw new Error(`the page did not come to be ${state}; it is ${found}`);
-  });
-}
-
-/** What the page says, as a person reads it. */
-export const words = (page) => page.evaluate(() => document.body.innerText);
-
 /** The X screen as packed RGB, by way of xwd. */
 export async function screen(x) {
   const dump = await run(x, "xwd", ["-root", "-silent"]);
@@ -200,56 +135,12 @@ export async function screen(x) {
   return { width, height, rgb };
 }
 
-/** The picture that the page shows, as packed RGB in the stream's own size. */
-export async function picture(page) {
-  const { width, height, data } = await page.evaluate(async () => {
-    const video = document.querySelector("video#screen");
-    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
-    const context = canvas.getContext("2d");
-    context.drawImage(video, 0, 0);
-    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-    const url = await new Promise((resolve) => {
-      const reader = new FileReader();
-      reader.onload = () => resolve(reader.result);
-      reader.readAsDataURL(new Blob([data]));
-    });
-    return { width: canvas.width, height: canvas.height, data: url.slice(url.indexOf(",") + 1) };
-  });
-  const rgba = Buffer.from(data, "base64");
-  const rgb = Buffer.alloc(width * height * 3);
-  for (let from = 0, to = 0; from < rgba.length; from += 4) {
-    rgb[to++] = rgba[from];
-    rgb[to++] = rgba[from + 1];
-    rgb[to++] = rgba[from + 2];
-  }
-  return { width, height, rgb };
-}
-
 /** Peak signal-to-noise ratio of each channel, in dB. */
 export function psnr(a, b) {
   if (a.width !== b.width || a.height !== b.height) return [0, 0, 0];
   const error = [0, 0, 0];
   for (let at = 0; at < a.rgb.length; at++) error[at % 3] += (a.rgb[at] - b.rgb[at]) ** 2;
   return error.map((sum) => (sum === 0 ? 99 : 10 * Math.log10((255 * 255 * a.width * a.height) / sum)));
-}
-
-/** Frames shown so far. */
-export const shownFrames = (page) => page.evaluate(() => document.querySelector("video#screen").getVideoPlaybackQuality().totalVideoFrames);
-
-/** Where on the page a pixel of the remote picture is. */
-export async function place(page, x, y) {
-  return page.evaluate(
-    ([x, y]) => {
-      const video = document.querySelector("video#screen");
-      const box = video.getBoundingClientRect();
-      const scale = Math.min(box.width / video.videoWidth, box.height / video.videoHeight);
-      return {
-        x: box.x + (box.width - video.videoWidth * scale) / 2 + (x + 0.5) * scale,
-        y: box.y + (box.height - video.videoHeight * scale) / 2 + (y + 0.5) * scale,
-      };
-    },
-    [x, y],
-  );
 }
 
 export function scratch(test) {

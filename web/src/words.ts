@@ -100,7 +100,7 @@ export const PROTOCOL: Words = {
 
 export const NO_WEBRTC: Words = {
   title: "This browser cannot connect",
-  text: "It has no WebRTC, or it is switched off. Use a current Chrome, Edge, Safari or Chromium.",
+  text: "It has no WebRTC, or it is switched off. Use a current Chrome, Edge, Safari, Firefox or Chromium.",
 };
 
 export const NO_CODEC: Words = {
