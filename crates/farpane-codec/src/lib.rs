@@ -84,6 +84,8 @@ pub struct AccessUnit<'a> {
     /// When the picture, if it has not changed until then, gains from being coded again; `None` when it is as sharp as it
     /// gets.
     pub again: Option<Time>,
+    /// By the encoder for films, in 4:2:0 whatever was asked for.
+    pub film: bool,
 }
 
 /// Codes pictures of one size. Made by [`open`].

@@ -100,6 +100,7 @@ impl Encoder for NullEncoder {
             key_frame,
             quantizer: None,
             again: None,
+            film: false,
         }))
     }
 }

@@ -33,6 +33,8 @@ const LONGEST: Duration = Duration::from_millis(100);
 pub enum Reason {
     /// The sharpest that the viewer shows.
     Sharpest,
+    /// The picture is a film, which OpenH264 takes in half the bits and without sharp colour.
+    Film,
     /// Sharper ones take longer than the time between pictures.
     TooSlow,
     /// The encoder of a better one failed.
@@ -43,6 +45,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Reason::Sharpest => "the sharpest that the browser shows",
+            Reason::Film => "best for a film",
             Reason::TooSlow => "sharper ones are too slow here",
             Reason::Failed => "a better one failed",
         })

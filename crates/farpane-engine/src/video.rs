@@ -12,7 +12,7 @@ use std::time::Duration;
 use farpane_codec::{
     AccessUnit, EncodeError, Encoder, EncoderConfig, Output, Picture, Reason, Request, Selector,
 };
-use farpane_media::{Bitrate, Frame, Region, Size, Stamps, Time, VideoFormat};
+use farpane_media::{Bitrate, Chroma, Frame, Region, Size, Stamps, Time, VideoFormat};
 use farpane_pixel::Detector;
 use farpane_proto::packetize::Packetizer;
 use farpane_proto::rate::{Controller, KeyFrames};
@@ -50,6 +50,7 @@ pub struct Record {
     pub key_frame: bool,
     pub quantizer: u8,
     pub size: Size,
+    /// What this picture is coded in, and why; a film is in less than what was negotiated.
     pub format: VideoFormat,
     pub reason: Reason,
     pub target: Bitrate,
@@ -342,6 +343,11 @@ impl Video {
             rtp_time = self.last_rtp.wrapping_add(1);
         }
         self.last_rtp = rtp_time;
+        let (coded_in, reason) = if unit.film {
+            (VideoFormat { chroma: Chroma::Yuv420, ..*format }, Reason::Film)
+        } else {
+            (*format, selector.reason())
+        };
         let record = Record {
             frame: self.frame,
             rtp_time,
@@ -350,8 +356,8 @@ impl Video {
             key_frame: unit.key_frame,
             quantizer: unit.quantizer.unwrap_or(0),
             size: *size,
-            format: *format,
-            reason: selector.reason(),
+            format: coded_in,
+            reason,
             target,
             captured: self.shared.captured.load(Relaxed),
             displaced: self.shared.displaced.load(Relaxed),

@@ -288,6 +288,7 @@ impl Encoder for Av1 {
             key_frame: self.unit.key_frame,
             quantizer: coarsest.map(|quantizer| quantizer.max(FINE)),
             again,
+            film: false,
         }))
     }
 }

@@ -109,8 +109,8 @@ impl OpenH264 {
         let Unit { data, nals, key_frame } = &self.unit;
         rate.coded(quantizer, data.len(), *key_frame, 0);
         let again = Some(rate.free().max(now + REST));
-        let quantizer = Some(quantizer);
-        let unit = AccessUnit { data, units: nals, key_frame: *key_frame, quantizer, again };
+        let (quantizer, key_frame) = (Some(quantizer), *key_frame);
+        let unit = AccessUnit { data, units: nals, key_frame, quantizer, again, film: true };
         Ok((Output::AccessUnit(unit), changed))
     }
 

@@ -158,6 +158,7 @@ impl Screen {
             key_frame,
             quantizer: quantizers.iter().copied().max(),
             again: self.sharpener.due(quantizers).map(|due| due.max(rate.free())),
+            film: false,
         };
         Ok((Output::AccessUnit(unit), changed))
     }
