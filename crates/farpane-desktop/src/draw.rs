@@ -128,12 +128,12 @@ impl Surface {
     pub(crate) fn text(
         &mut self,
         at: (u32, u32),
-        text: &str,
+        text: impl IntoIterator<Item = char>,
         scale: u32,
         ink: Colour,
         paper: Colour,
     ) {
-        for (n, c) in (0..).zip(text.chars()) {
+        for (n, c) in (0..).zip(text) {
             self.glyph((at.0 + n * font::CELL.width * scale, at.1), c, scale, ink, paper);
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -229,8 +230,10 @@ impl Drawing {
         const SCALE: u32 = 4;
         let millis = self.steps * 1000 / u64::from(self.fps);
         let (s, ms) = (millis / 1000, millis % 1000);
-        let text = format!("{:02}:{:02}:{:02}.{ms:03}", s / 3600 % 24, s / 60 % 60, s % 60);
-        surface.text((4 * LINE, 4 * LINE), &text, SCALE, 0xffffff, 0x073642);
+        let mut text = [0; 12];
+        write!(&mut text[..], "{:02}:{:02}:{:02}.{ms:03}", s / 3600 % 24, s / 60 % 60, s % 60)
+            .expect("twelve characters");
+        surface.text((4 * LINE, 4 * LINE), text.map(char::from), SCALE, 0xffffff, 0x073642);
     }
 
     fn typing(&self, surface: &mut Surface) {
@@ -283,8 +286,8 @@ impl Drawing {
         let at = place(self.steps);
         surface.fill(at, 0xeee8d5);
         surface.fill(Rect { h: LINE + 4, ..at }, 0x268bd2);
-        let title: String = "A moving window".chars().take((w / COLUMN) as usize).collect();
-        surface.text((at.x, at.y + 2), &title, SCALE, 0xffffff, 0x268bd2);
+        let title = "A moving window".chars().take((w / COLUMN) as usize);
+        surface.text((at.x, at.y + 2), title, SCALE, 0xffffff, 0x268bd2);
     }
 
     fn video(&self, surface: &mut Surface) {

@@ -64,6 +64,9 @@ pub(super) struct X11Capturer {
     is_waiting: bool,
     /// Damage fetched and not yet in a frame.
     pending: Region,
+    /// Scratch: damage just fetched, and what a frame was read from.
+    fetched: Region,
+    read: Region,
     /// When the oldest damage not yet in a frame was known.
     changed: Option<Time>,
     /// The last news of damage.
@@ -139,6 +142,8 @@ impl X11Capturer {
             damage,
             is_waiting: false,
             pending: Rect::of(size).into(),
+            fetched: Region::new(),
+            read: Region::new(),
             changed: Some(now),
             news: Time::ZERO,
             hurried: false,
@@ -250,7 +255,8 @@ impl X11Capturer {
         self.is_waiting = false;
         if let Some(source) = &mut self.damage {
             let reply = source.fetch(&self.conn)?.reply()?;
-            self.pending.union(&damage::region(&reply.rectangles, self.size));
+            damage::region(&reply.rectangles, self.size, &mut self.fetched);
+            self.pending.union(&self.fetched);
         }
         if self.pending.is_empty() {
             self.changed = None;
@@ -316,21 +322,24 @@ impl X11Capturer {
             None => None,
         };
         self.reader.collect(asked, &mut frame)?;
-        let later = match meanwhile {
-            Some(reply) => damage::region(&reply.reply()?.rectangles, self.size),
-            None => Region::new(),
-        };
+        match meanwhile {
+            Some(reply) => {
+                damage::region(&reply.reply()?.rectangles, self.size, &mut self.fetched);
+            }
+            None => self.fetched.clear(),
+        }
         let now = self.clock.now();
         self.is_waiting = false;
-        self.changed = (!later.is_empty()).then_some(now);
-        if !later.is_empty() {
+        self.changed = (!self.fetched.is_empty()).then_some(now);
+        if !self.fetched.is_empty() {
             self.news = now;
-            let mut read_late = later.clone();
-            read_late.intersect(&self.rects.iter().copied().collect());
-            self.pending.union(&read_late);
+            self.read.clear();
+            self.rects.iter().for_each(|rect| self.read.add(*rect));
+            self.read.intersect(&self.fetched);
+            self.pending.union(&self.read);
         }
         self.filler.finish(&mut frame, &self.pending, changed, &self.clock);
-        self.pending = later;
+        std::mem::swap(&mut self.pending, &mut self.fetched);
         Ok(Some(frame))
     }
 

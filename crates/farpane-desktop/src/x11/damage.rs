@@ -48,21 +48,19 @@ impl DamageSource {
     }
 }
 
-/// The fetched rectangles as a region within a picture of `size`.
-pub(super) fn region(rects: &[Rectangle], size: Size) -> Region {
-    if let [all @ .., last] = rects
-        && all.len() < 16
-    {
-        all.iter().chain([last]).map(|r| rect(r, size)).collect()
-    } else {
-        // Adding one by one is quadratic in a band; halves that are joined are not.
-        let (above, below) = rects.split_at(rects.len() / 2);
-        if above.is_empty() {
-            return Region::new();
+/// Makes `out` the fetched rectangles within a picture of `size`.
+pub(super) fn region(rects: &[Rectangle], size: Size, out: &mut Region) {
+    out.clear();
+    // They come in bands, which need no merge: adding one by one is quadratic in a band.
+    for band in rects.chunk_by(|a, b| (a.y, a.height) == (b.y, b.height)) {
+        let rects = band.iter().map(|r| rect(r, size)).filter(|r| !r.is_empty());
+        let Some(first) = rects.clone().next() else { continue };
+        let below = out.rects().last().is_none_or(|last| last.bottom() <= first.y);
+        if below && rects.clone().is_sorted_by(|a, b| a.right() < b.x) {
+            out.push_band(first.y, first.h, rects.map(|r| r.x..r.right()));
+        } else {
+            rects.for_each(|r| out.add(r));
         }
-        let mut all = region(above, size);
-        all.union(&region(below, size));
-        all
     }
 }
 
@@ -88,10 +86,25 @@ mod tests {
         ];
         let expected: Region =
             [Rect::new(0, 0, 5, 5), Rect::new(90, 70, 10, 10)].into_iter().collect();
-        assert_eq!(region(&outside, size), expected);
-        assert!(region(&[], size).is_empty());
-        let many: Vec<Rectangle> =
-            (0..50).map(|n| Rectangle { x: n * 2, y: n % 7 * 3, width: 1, height: 2 }).collect();
-        assert_eq!(region(&many, size).area(), 100);
+        let mut found = Region::from(Rect::of(size));
+        region(&outside, size, &mut found);
+        assert_eq!(found, expected);
+        region(&[], size, &mut found);
+        assert!(found.is_empty());
+    }
+
+    #[test]
+    fn bands_in_order_and_rectangles_in_none_are_the_same_region() {
+        let size = Size::new(100, 80);
+        let bands: Vec<Rectangle> = (0..200)
+            .map(|n| Rectangle { x: n % 20 * 5, y: n / 20 * 8, width: 3, height: 4 })
+            .collect();
+        let anyhow: Vec<Rectangle> = bands.iter().rev().copied().collect();
+        let (mut found, mut expected) = (Region::new(), Region::new());
+        region(&bands, size, &mut found);
+        bands.iter().for_each(|r| expected.add(rect(r, size)));
+        assert_eq!(found, expected);
+        region(&anyhow, size, &mut found);
+        assert_eq!(found, expected);
     }
 }

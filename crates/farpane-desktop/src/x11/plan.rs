@@ -15,12 +15,12 @@ const REACH: usize = 8;
 pub(super) fn plan(rects: &[Rect], size: Size, out: &mut Vec<Rect>) {
     out.clear();
     let mut worth = REQUEST;
-    rects.iter().for_each(|rect| join(out, *rect, worth));
+    rects.iter().for_each(|rect| join(out, 0, *rect, worth));
     while out.len() > MOST {
         worth = worth.saturating_mul(2);
-        let mut fewer = Vec::with_capacity(out.len());
-        out.iter().for_each(|rect| join(&mut fewer, *rect, worth));
-        *out = fewer;
+        let many = out.len();
+        (0..many).for_each(|at| join(out, many, out[at], worth));
+        out.drain(..many);
     }
     if out.iter().map(Rect::area).sum::<u64>() > size.pixels() {
         out.clear();
@@ -28,8 +28,9 @@ pub(super) fn plan(rects: &[Rect], size: Size, out: &mut Vec<Rect>) {
     }
 }
 
-fn join(out: &mut Vec<Rect>, rect: Rect, worth: u64) {
-    let near = out.len().saturating_sub(REACH);
+/// Adds `rect` to those from `first` on.
+fn join(out: &mut Vec<Rect>, first: usize, rect: Rect, worth: u64) {
+    let near = out.len().saturating_sub(REACH).max(first);
     let best = out[near..]
         .iter_mut()
         .map(|other| {
