@@ -37,6 +37,18 @@ const FORBIDDEN: [(&str, &str); 8] = [
     ("farpane-host", "farpane-server"),
 ];
 
+/// The crates on a frame's way from the desktop to the network.
+const FRAME_WAY: [&str; 8] = [
+    "farpane-media",
+    "farpane-pixel",
+    "farpane-queue",
+    "farpane-desktop",
+    "farpane-codec",
+    "farpane-proto",
+    "farpane-transport",
+    "farpane-engine",
+];
+
 /// The files that may contain `unsafe`.
 const UNSAFE: &[&str] = &[
     "crates/farpane-codec/src/av1/ffi.rs",
@@ -44,6 +56,8 @@ const UNSAFE: &[&str] = &[
     "crates/farpane-codec/src/screen/crew.rs",
     "crates/farpane-codec/tests/allocations.rs",
     "crates/farpane-desktop/src/x11/segment.rs",
+    "crates/farpane-engine/tests/allocations.rs",
+    "crates/farpane-engine/tests/touched.rs",
     "crates/farpane-pixel/src/tiles.rs",
     "crates/farpane-pixel/src/vector.rs",
     "crates/farpane-queue/src/latest.rs",
@@ -157,13 +171,43 @@ fn crates_forbid_or_deny_unsafe() {
             .iter()
             .find_map(|path| std::fs::read_to_string(path).ok())
             .expect("a crate root");
-        let may = UNSAFE.iter().any(|path| path.starts_with(&format!("crates/{name}/")));
+        let may = UNSAFE.iter().any(|path| path.starts_with(&format!("crates/{name}/src/")));
         let wanted = if may { "#![deny(unsafe_code)]" } else { "#![forbid(unsafe_code)]" };
         if !text.contains(wanted) {
             problems.push(format!("{name} lacks {wanted}"));
         }
     }
     none(problems);
+}
+
+#[test]
+fn nothing_on_a_frames_way_locks() {
+    let rules = std::fs::read_to_string(root().join("clippy.toml")).expect("clippy.toml");
+    assert!(rules.contains("std::sync::Mutex") && rules.contains("std::thread::Builder::spawn"));
+    let wanted =
+        "deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)";
+    let mut problems = Vec::new();
+    for name in FRAME_WAY {
+        let source = root().join("crates").join(name).join("src/lib.rs");
+        if !std::fs::read_to_string(source).expect("a crate root").contains(wanted) {
+            problems.push(format!("{name} lacks {wanted}, for code that is not a test"));
+        }
+    }
+    none(problems);
+}
+
+/// Rayon's global pool would have as many threads as there are cores beside an encoder that uses them all.
+#[test]
+fn no_pool_of_threads_is_shared() {
+    let metadata = metadata(true);
+    let packages = metadata["packages"].as_array().expect("packages");
+    let names = packages.iter().map(|package| package["name"].as_str().expect("a name"));
+    none(
+        names
+            .filter(|name| name.starts_with("rayon"))
+            .map(|name| format!("{name} comes in"))
+            .collect(),
+    );
 }
 
 #[test]

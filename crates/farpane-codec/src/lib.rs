@@ -5,6 +5,10 @@
 //! coded again (refined) without being converted again. [`open`] makes the encoder for a [`Codec`].
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
 mod av1;
 pub mod decode;

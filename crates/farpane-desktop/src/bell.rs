@@ -119,6 +119,7 @@ mod eventfd {
 }
 
 #[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_types, reason = "what wakes a thread on every system")]
 mod condvar {
     //! The portable waker, for sources that wait for nothing but the bell.
 

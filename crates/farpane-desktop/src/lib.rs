@@ -5,6 +5,10 @@
 //! an X11 display ([`x11`]), scenes drawn by this program ([`synthetic`]) and recorded frames ([`replay`]).
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
 mod bell;
 mod canvas;

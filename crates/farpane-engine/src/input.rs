@@ -68,6 +68,7 @@ impl Acts {
 }
 
 /// Runs until the net thread drops its [`Acts`].
+#[expect(clippy::disallowed_methods, reason = "no frame comes this way")]
 pub(crate) fn run(mut hands: Box<dyn Input>, inbox: Inbox, capture: CaptureHandle) {
     let mut holding = false;
     loop {

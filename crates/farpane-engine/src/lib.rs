@@ -7,6 +7,10 @@
 //! queues and in the atomics of [`shared::Shared`]. There are no algorithms here.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
 mod capture;
 mod input;

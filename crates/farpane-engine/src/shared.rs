@@ -55,7 +55,8 @@ impl Shared {
 
     /// Called by the video thread itself before it first sleeps, so that no wake-up is lost.
     pub fn i_am_video(&self) {
-        self.video.get_or_init(std::thread::current);
+        let first = self.video.set(std::thread::current());
+        debug_assert!(first.is_ok(), "there is one video thread");
     }
 
     pub fn wake_video(&self) {

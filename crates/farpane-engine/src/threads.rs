@@ -72,6 +72,7 @@ pub(crate) fn spawn(
     Engine { commands, waker, threads }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place")]
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     Builder::new().name(name.to_owned()).spawn(body).expect("the system can start a thread")
 }

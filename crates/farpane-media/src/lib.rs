@@ -4,6 +4,10 @@
 //! number, the [`Region`] that changed since the frame before it, and a [`Stamps`] record of when each stage touched it.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
 mod format;
 mod frame;

@@ -5,6 +5,10 @@
 //! bounded in memory, never panics, and has a body in [`fuzzing`].
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
 pub mod packet;
 pub mod packetize;

@@ -7,6 +7,10 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p farpane-queue --release loom` explores every interleaving of small runs.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
 mod latest;
 mod primitive;

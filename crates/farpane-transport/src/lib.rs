@@ -4,7 +4,16 @@
 //! it blocks except [`Transport::wait`], which any other thread can end early by a [`Waker`].
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "for tests, which may wait for what a transport does"
+)]
 pub mod memory;
 mod waker;
 pub mod webrtc;

@@ -99,6 +99,7 @@ impl Crew {
 }
 
 impl Helper {
+    #[expect(clippy::disallowed_methods, reason = "once for many pictures, and they have a name")]
     fn start(number: usize) -> Helper {
         let desk = Arc::new(Desk::default());
         let own = desk.clone();
