@@ -1,5 +1,6 @@
 //! The net thread: drives the transport, speaks the data channels, and decides when a session is over.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::fence;
@@ -11,10 +12,10 @@ use farpane_desktop::{CaptureHandle, CursorEvent};
 use farpane_media::{Bitrate, Size, Time, VideoFormat};
 use farpane_proto::PacketBuf;
 use farpane_queue::Consumer;
-use farpane_transport::{Channel, Event as Happened, Remote, Transport, TransportError};
+use farpane_transport::{Channel, Event as Happened, Remote, SendError, Transport, TransportError};
 use farpane_wire::v1::{
-    ControlMessage, EndReason, Ended, Hello, InputMessage, PathReport, PointerMessage, Pong,
-    StatsMessage, ViewerReport, control_message,
+    ControlMessage, EndReason, Ended, Hello, InputMessage, PointerMessage, Pong, StatsMessage,
+    ViewerReport, control_message,
 };
 use farpane_wire::{MAX_CHANNEL_BYTES, Message};
 
@@ -65,6 +66,8 @@ pub(crate) struct Net {
     cursors: Cursors,
     /// The newest cursor events of each kind that the viewer could not be told yet.
     unsent_cursor: Vec<CursorEvent>,
+    /// Where messages are encoded.
+    message: Vec<u8>,
     /// The picture size the viewer was last told.
     size: Size,
     /// What pictures are coded in, and why, as the viewer was last told.
@@ -128,6 +131,7 @@ impl Net {
             hand: Hand::default(),
             cursors: Cursors::default(),
             unsent_cursor: Vec::new(),
+            message: Vec::new(),
             size: Size::default(),
             format: None,
             stats,
@@ -239,7 +243,7 @@ impl Net {
         }
         while let Some(event) = self.unsent_cursor.first() {
             let message = self.cursors.message(event, self.size);
-            if self.transport.send(Channel::Cursor, &message.encode_to_vec()).is_err() {
+            if send(&mut *self.transport, Channel::Cursor, &message, &mut self.message).is_err() {
                 // The shape has not travelled after all.
                 self.cursors = Cursors::default();
                 break;
@@ -309,16 +313,18 @@ impl Net {
         let now = self.shared.clock.now();
         self.stats.flush_at = Time::NEVER;
         let path = self.transport.path();
-        self.stats.unsent.path = Some(PathReport {
-            estimate_kbps: kbps(path.estimate),
-            target_kbps: kbps(self.stats.target),
-            sent_kbps: kbps(path.sent),
-            rtt_us: path.rtt.map_or(0, |rtt| rtt.as_micros() as u32),
-            loss_permille: (path.loss * 1_000.0) as u32,
-            route: path.route.map(|route| route.to_string()).unwrap_or_default(),
-        });
+        let report = self.stats.unsent.path.get_or_insert_default();
+        report.estimate_kbps = kbps(path.estimate);
+        report.target_kbps = kbps(self.stats.target);
+        report.sent_kbps = kbps(path.sent);
+        report.rtt_us = path.rtt.map_or(0, |rtt| rtt.as_micros() as u32);
+        report.loss_permille = (path.loss * 1_000.0) as u32;
+        report.route.clear();
+        if let Some(route) = path.route {
+            let _ = write!(report.route, "{route}");
+        }
         // Unreliable by design: a viewer that cannot take them now does without.
-        let _ = self.transport.send(Channel::Stats, &self.stats.unsent.encode_to_vec());
+        let _ = send(&mut *self.transport, Channel::Stats, &self.stats.unsent, &mut self.message);
         self.stats.unsent.frames.clear();
         if self.stats.report_at == Time::NEVER {
             self.stats.report_at = now;
@@ -418,8 +424,9 @@ impl Net {
     }
 
     fn control(&mut self, body: control_message::Body) {
-        let message = ControlMessage { body: Some(body) }.encode_to_vec();
-        if let Err(error) = self.transport.send(Channel::Control, &message) {
+        let message = ControlMessage { body: Some(body) };
+        let sent = send(&mut *self.transport, Channel::Control, &message, &mut self.message);
+        if let Err(error) = sent {
             tracing::debug!(%error, "control message not sent");
         }
     }
@@ -512,6 +519,18 @@ impl Net {
         }
         (self.outside.events)(Event::Ended { reason, detail });
     }
+}
+
+/// Sends `message` by way of `buffer`, which keeps its memory for the next.
+fn send(
+    transport: &mut dyn Transport,
+    channel: Channel,
+    message: &impl Message,
+    buffer: &mut Vec<u8>,
+) -> Result<(), SendError> {
+    buffer.clear();
+    message.encode(buffer).expect("a vector has room for any message");
+    transport.send(channel, buffer)
 }
 
 fn broken(error: TransportError) -> Over {

@@ -1,6 +1,8 @@
 //! A whole pipeline between a drawn desktop and an in-memory viewer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use farpane_codec::{Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
@@ -14,7 +16,7 @@ use farpane_transport::memory::{Far, Sent, pair};
 use farpane_transport::{Channel, Event as Happened};
 use farpane_wire::v1::{
     ControlMessage, EndReason, InputMessage, Key, Ping, Point, PointerMessage, ReleaseAll,
-    control_message, input_message,
+    StatsMessage, control_message, input_message,
 };
 use farpane_wire::{MAX_CHANNEL_BYTES, Message};
 
@@ -85,15 +87,73 @@ impl Capturer for Doomed {
     }
 }
 
+/// Tells of each frame that is captured by its number, and of each time that it is rung without one. After `frames`
+/// frames it takes none any more.
+struct Telling {
+    capturer: Box<dyn Capturer>,
+    frames: u64,
+    told: Sender<Option<u64>>,
+}
+
+impl Telling {
+    fn change(frames: u64, told: Sender<Option<u64>>) -> impl FnOnce(&mut Desktop) {
+        move |desktop| {
+            let nobody = Box::new(Doomed(desktop.capturer.handle()));
+            let capturer = std::mem::replace(&mut desktop.capturer, nobody);
+            desktop.capturer = Box::new(Telling { capturer, frames, told });
+        }
+    }
+}
+
+impl Capturer for Telling {
+    fn size(&self) -> Size {
+        self.capturer.size()
+    }
+
+    fn next(&mut self, deadline: Time) -> Result<Captured, CaptureError> {
+        if self.frames == 0 {
+            return self.rest();
+        }
+        let captured = self.capturer.next(deadline)?;
+        if let Captured::Frame(frame) = &captured {
+            self.frames -= 1;
+            let _ = self.told.send(Some(frame.seq));
+        }
+        Ok(captured)
+    }
+
+    fn rest(&mut self) -> Result<Captured, CaptureError> {
+        let captured = self.capturer.rest()?;
+        if let Captured::Nothing = &captured {
+            let _ = self.told.send(None);
+        }
+        Ok(captured)
+    }
+
+    fn handle(&self) -> CaptureHandle {
+        self.capturer.handle()
+    }
+}
+
 struct Session {
     engine: Engine,
     far: Far,
     events: Receiver<Event>,
     done: Receiver<Done>,
+    clock: Clock,
 }
 
 impl Session {
     fn start(config: Config, change: impl FnOnce(&mut Desktop)) -> Session {
+        Session::start_heard(config, change, |_| ())
+    }
+
+    /// `hear` is told of events first, on the net thread.
+    fn start_heard(
+        config: Config,
+        change: impl FnOnce(&mut Desktop),
+        mut hear: impl FnMut(&Event) + Send + 'static,
+    ) -> Session {
         let clock = Clock::start();
         let source: Source = "synthetic:clock,size=320x240".parse().unwrap();
         let (hands, done) = channel();
@@ -103,9 +163,10 @@ impl Session {
         let (near, far) = pair(clock).unwrap();
         let (told, events) = channel();
         let engine = Engine::start(desktop, Box::new(near), config, clock, move |event| {
+            hear(&event);
             let _ = told.send(event);
         });
-        Session { engine, far, events, done }
+        Session { engine, far, events, done, clock }
     }
 
     fn connected(config: Config) -> Session {
@@ -455,4 +516,117 @@ fn when_no_encoder_is_left_the_session_ends_and_says_why() {
     let (reason, detail) = session.ended();
     assert_eq!(reason, EndReason::EndHostError);
     assert!(detail.contains("injected"), "{detail}");
+}
+
+#[test]
+fn every_stage_stamps_the_frame() {
+    let session = Session::connected(Config::default());
+    // The first picture was there before the session.
+    let records = loop {
+        let Sent::Message(Channel::Stats, bytes) = session.far.recv(PATIENCE).expect("records")
+        else {
+            continue;
+        };
+        let mut records = StatsMessage::decode(bytes.as_slice()).unwrap().frames;
+        records.retain(|record| !record.key_frame);
+        if !records.is_empty() {
+            break records;
+        }
+    };
+    for record in records {
+        // Spans from stamp to stamp: one that is missing makes the next as long as the session.
+        let stages = [
+            record.capture_us,
+            record.wait_us,
+            record.damage_us,
+            record.convert_us,
+            record.encode_us,
+            record.packetize_us,
+            record.send_us,
+        ];
+        let sent = record.changed_us + stages.iter().map(|us| u64::from(*us)).sum::<u64>();
+        assert!(0 < record.changed_us && sent <= session.clock.now().as_micros(), "{record:?}");
+    }
+}
+
+#[test]
+fn an_input_event_makes_the_next_capture_immediate() {
+    let (told, captures) = channel();
+    let session = Session::start(Config::default(), Telling::change(1, told));
+    session.far.connect(Bitrate::mbps(8));
+    assert_eq!(captures.recv_timeout(PATIENCE), Ok(Some(1)));
+    session.key(4, true);
+    assert_eq!(session.done(), Done::Key(4, true));
+    assert_eq!(captures.recv_timeout(PATIENCE), Ok(None), "nothing else rings it");
+}
+
+#[test]
+fn an_encoder_that_stands_still_holds_up_nobody_and_then_gets_the_newest() {
+    static GATE: Mutex<()> = Mutex::new(());
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+    struct Gated(Box<dyn Encoder>);
+
+    impl Encoder for Gated {
+        fn codec(&self) -> Codec {
+            self.0.codec()
+        }
+
+        fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
+            self.0.update(picture)?;
+            TAKEN.store(picture.frame.seq, Ordering::Release);
+            Ok(())
+        }
+
+        fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError> {
+            drop(GATE.lock().unwrap_or_else(PoisonError::into_inner));
+            self.0.encode(request)
+        }
+    }
+
+    fn open(codec: Codec, config: &EncoderConfig) -> Opened {
+        Ok(Box::new(Gated(farpane_codec::open(codec, config)?)))
+    }
+
+    let gate = GATE.lock().unwrap();
+    let (told, captures) = channel();
+    let config = Config { open_encoder: open, ..Config::default() };
+    let session = Session::start(config, Telling::change(u64::MAX, told));
+    session.far.connect(Bitrate::mbps(8));
+    let taken = loop {
+        session.round_trip();
+        match TAKEN.load(Ordering::Acquire) {
+            0 => continue,
+            taken => break taken,
+        }
+    };
+    let newest = taken + 20;
+    while captures.recv_timeout(PATIENCE).expect("captures") < Some(newest) {}
+    session.round_trip();
+    drop(gate);
+    assert_eq!(session.packet("picture", |_| true).frame, taken);
+    let next = session.packet("newer one", |meta| meta.frame > taken);
+    assert!(next.frame >= newest, "one picture waits, not all: {next:?}");
+}
+
+#[test]
+fn a_network_that_stands_still_holds_up_no_capture() {
+    static GATE: Mutex<()> = Mutex::new(());
+    let gate = GATE.lock().unwrap();
+    let (told, captures) = channel();
+    let session = Session::start_heard(
+        Config::default(),
+        Telling::change(u64::MAX, told),
+        // On the net thread.
+        |event| {
+            if let Event::Connected { .. } = event {
+                drop(GATE.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        },
+    );
+    session.far.connect(Bitrate::mbps(8));
+    while captures.recv_timeout(PATIENCE).expect("captures") < Some(20) {}
+    assert!(session.far.drain().iter().all(|sent| !matches!(sent, Sent::Video { .. })));
+    drop(gate);
+    session.packet("picture", |meta| meta.key_frame);
 }
