@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use farpane_desktop::Source;
-use farpane_engine::{Config, Engine};
+use farpane_engine::Engine;
 use farpane_media::{Bitrate, Clock};
 use farpane_transport::memory::{Sent, pair};
 
@@ -23,7 +23,7 @@ fn capture_to_transport(c: &mut Criterion) {
         let clock = Clock::start();
         let desktop = source.parse::<Source>().expect("a scene").open(clock).expect("drawn");
         let (near, far) = pair(clock).expect("a file descriptor is left");
-        let _engine = Engine::start(desktop, Box::new(near), Config::default(), clock, |_| ());
+        let _engine = Engine::builder().start(desktop, near, clock);
         far.connect(Bitrate::mbps(8));
         group.bench_function(&source["synthetic:".len()..], |b| {
             b.iter_custom(|pictures| {

@@ -1,10 +1,52 @@
 //! Threads and wiring of the media pipeline: a desktop on one side, a transport on the other.
 //!
-//! [`Engine::start`] takes an opened [`Desktop`] and a negotiated [`Transport`] and runs until the viewer leaves, the
-//! path is lost for good, the desktop goes away or [`Engine::stop`] is called. Four threads, each the only owner of its
-//! stage: `capture` waits for damage and publishes frames, `video` narrows, encodes and packetizes the newest of them,
-//! `net` drives the transport and speaks the data channels, `input` acts on the desktop. They meet only in lock-free
-//! queues and in the atomics of [`shared::Shared`]. There are no algorithms here.
+//! [`Engine::builder`] takes an opened [`Desktop`] and a negotiated [`Transport`], and the session runs until the viewer
+//! leaves, the path is lost for good, the desktop goes away or [`Engine::stop`] is called. Four threads, each the only
+//! owner of its stage: `capture` waits for damage and publishes frames, `video` narrows, encodes and packetizes the
+//! newest of them, `net` drives the transport and speaks the data channels, `input` acts on the desktop. They meet only
+//! in lock-free queues and in the atomics of [`shared::Shared`]. There are no algorithms here.
+//!
+//! To show a screen to a browser that has made an SDP offer:
+//!
+//! ```no_run
+//! # use std::error::Error;
+//! use farpane_engine::{Bitrate, Clock, Engine, Source, WebRtc, WebRtcConfig, formats};
+//!
+//! fn show(offer: &str) -> Result<(Engine, String), Box<dyn Error>> {
+//!     let clock = Clock::start();
+//!     let desktop = Source::X11(None).open(clock)?;
+//!     let config = WebRtcConfig { formats: formats(), initial_estimate: Bitrate::mbps(8) };
+//!     let (transport, answer) = WebRtc::answer(offer, config, clock)?;
+//!     let engine = Engine::builder()
+//!         .view_only(true)
+//!         .on_event(|event| println!("{event:?}"))
+//!         .start(desktop, transport, clock);
+//!     Ok((engine, answer))
+//! }
+//! ```
+//!
+//! Any [`Transport`] will do. This one stays in memory and lets a program look at the packets itself:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use farpane_engine::{Bitrate, Clock, Engine, Source};
+//! use farpane_transport::memory::{Sent, pair};
+//!
+//! let clock = Clock::start();
+//! let desktop = "synthetic:clock".parse::<Source>()?.open(clock)?;
+//! let (transport, viewer) = pair(clock)?;
+//! let engine = Engine::builder().max_fps(30).start(desktop, transport, clock);
+//! viewer.connect(Bitrate::mbps(8));
+//! let first = loop {
+//!     match viewer.recv(Duration::from_secs(30)).expect("a picture") {
+//!         Sent::Video { meta, .. } => break meta,
+//!         _ => continue,
+//!     }
+//! };
+//! assert!(first.key_frame);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -12,6 +54,7 @@
     deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
 )]
 
+mod builder;
 mod capture;
 mod input;
 mod messages;
@@ -26,26 +69,28 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use farpane_codec::{EncodeError, Encoder, EncoderConfig};
-use farpane_desktop::Desktop;
-use farpane_media::{Bitrate, Clock, Codec, Size, VideoFormat};
-use farpane_transport::{NegotiationError, Transport, Waker};
-use farpane_wire::v1::EndReason;
+use farpane_media::{Codec, Size, VideoFormat};
+use farpane_transport::Waker;
+
+pub use builder::Builder;
+
+// What a session is made of.
+pub use farpane_codec::formats;
+pub use farpane_desktop::{Desktop, OpenError, Source};
+pub use farpane_media::{Bitrate, Clock};
+pub use farpane_transport::{NegotiationError, Transport, WebRtc, WebRtcConfig};
+pub use farpane_wire::v1::EndReason;
 
 /// As [`farpane_codec::open`].
 pub type OpenEncoder = fn(Codec, &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError>;
 
-/// What one session runs with.
+/// What one session runs with; see [`Builder`].
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Makes encoders for the formats that the transport has negotiated.
+pub(crate) struct Config {
     pub open_encoder: OpenEncoder,
-    /// Encoder threads, each coding a slice.
     pub encoder_threads: u32,
-    /// Frames a second at most.
     pub max_fps: u32,
-    /// Ignore all input of the viewer.
     pub view_only: bool,
-    /// How long a lost path may take to come back before the session ends.
     pub path_patience: Duration,
 }
 
@@ -67,7 +112,7 @@ impl Default for Config {
 pub enum Event {
     /// Media can flow. Again after each [`Event::PathLost`] that healed.
     Connected { route: String, format: VideoFormat },
-    /// Nothing comes through; the viewer may restart ICE within [`Config::path_patience`].
+    /// Nothing comes through; the viewer may restart ICE within [`Builder::path_patience`].
     PathLost,
     /// Once a second while connected.
     Report(Report),
@@ -116,15 +161,9 @@ pub enum Signal {
 pub type SignalReply = Box<dyn FnOnce(Result<Option<String>, NegotiationError>) + Send>;
 
 impl Engine {
-    /// Starts the threads. Capturing begins at once, so that the first picture is ready when the path is.
-    pub fn start(
-        desktop: Desktop,
-        transport: Box<dyn Transport>,
-        config: Config,
-        clock: Clock,
-        events: impl FnMut(Event) + Send + 'static,
-    ) -> Engine {
-        threads::spawn(desktop, transport, config, clock, Box::new(events))
+    /// Sets a session up.
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 
     /// Passes what the viewer signalled to the transport: a candidate, or the offer of an ICE restart.

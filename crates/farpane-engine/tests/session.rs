@@ -9,7 +9,7 @@ use farpane_codec::{Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, 
 use farpane_desktop::{
     Button, CaptureError, CaptureHandle, Captured, Capturer, Desktop, Input, InputError, Source,
 };
-use farpane_engine::{Config, Engine, Event, Signal};
+use farpane_engine::{Builder, Engine, Event, Signal};
 use farpane_media::{Bitrate, Clock, Size, Stamps, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Sent, pair};
@@ -144,13 +144,13 @@ struct Session {
 }
 
 impl Session {
-    fn start(config: Config, change: impl FnOnce(&mut Desktop)) -> Session {
-        Session::start_heard(config, change, |_| ())
+    fn start(builder: Builder, change: impl FnOnce(&mut Desktop)) -> Session {
+        Session::start_heard(builder, change, |_| ())
     }
 
     /// `hear` is told of events first, on the net thread.
     fn start_heard(
-        config: Config,
+        builder: Builder,
         change: impl FnOnce(&mut Desktop),
         mut hear: impl FnMut(&Event) + Send + 'static,
     ) -> Session {
@@ -162,15 +162,16 @@ impl Session {
         change(&mut desktop);
         let (near, far) = pair(clock).unwrap();
         let (told, events) = channel();
-        let engine = Engine::start(desktop, Box::new(near), config, clock, move |event| {
+        let builder = builder.on_event(move |event| {
             hear(&event);
             let _ = told.send(event);
         });
+        let engine = builder.start(desktop, near, clock);
         Session { engine, far, events, done, clock }
     }
 
-    fn connected(config: Config) -> Session {
-        let session = Session::start(config, |_| ());
+    fn connected(builder: Builder) -> Session {
+        let session = Session::start(builder, |_| ());
         session.far.connect(Bitrate::mbps(8));
         session
     }
@@ -237,7 +238,7 @@ impl Session {
 
 #[test]
 fn the_first_picture_is_a_key_frame_and_later_ones_are_not() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     let first = session.packet("picture", |_| true);
     assert!(first.key_frame && first.first_of_frame);
     let next = session.packet("change", |meta| meta.frame > first.frame);
@@ -247,7 +248,7 @@ fn the_first_picture_is_a_key_frame_and_later_ones_are_not() {
 
 #[test]
 fn no_picture_leaves_before_there_is_a_path() {
-    let session = Session::start(Config::default(), |_| ());
+    let session = Session::start(Engine::builder(), |_| ());
     session.engine.signal(Signal::Candidate("candidate:1".to_owned()), Box::new(|_| ()));
     assert_eq!(session.far.recv(PATIENCE), Some(Sent::Candidate("candidate:1".to_owned())));
     session.far.connect(Bitrate::mbps(8));
@@ -261,7 +262,7 @@ fn no_picture_leaves_before_there_is_a_path() {
 
 #[test]
 fn a_request_is_answered_by_a_key_frame() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     let first = session.packet("picture", |meta| meta.key_frame && meta.marker);
     session.far.emit(Happened::KeyFrameRequest);
     let answer =
@@ -271,7 +272,7 @@ fn a_request_is_answered_by_a_key_frame() {
 
 #[test]
 fn the_viewer_is_greeted_with_the_size() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     let hello = session.told("hello", |body| match body {
         control_message::Body::Hello(hello) => Some(hello),
         _ => None,
@@ -282,7 +283,7 @@ fn the_viewer_is_greeted_with_the_size() {
 
 #[test]
 fn the_owner_hears_each_frames_way_in_order() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     let mut last = None;
     for _ in 0..5 {
         let record = loop {
@@ -305,7 +306,7 @@ fn the_owner_hears_each_frames_way_in_order() {
 
 #[test]
 fn input_arrives_in_order_and_garbage_does_not() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     session.far.emit(Happened::Data(Channel::Input, vec![0xff; 40]));
     session.far.emit(Happened::Data(Channel::Input, vec![0; MAX_CHANNEL_BYTES + 1]));
     session.key(4, true);
@@ -320,7 +321,7 @@ fn input_arrives_in_order_and_garbage_does_not() {
 
 #[test]
 fn view_only_lets_nothing_through() {
-    let session = Session::connected(Config { view_only: true, ..Config::default() });
+    let session = Session::connected(Engine::builder().view_only(true));
     session.key(4, true);
     session.round_trip();
     drop(session.engine);
@@ -330,7 +331,7 @@ fn view_only_lets_nothing_through() {
 
 #[test]
 fn a_held_key_is_released_when_the_viewer_falls_silent() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     session.key(4, true);
     assert_eq!(session.done(), Done::Key(4, true));
     assert_eq!(session.done(), Done::ReleasedAll);
@@ -338,7 +339,7 @@ fn a_held_key_is_released_when_the_viewer_falls_silent() {
 
 #[test]
 fn a_viewer_that_leaves_focus_releases_at_once() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     session.key(4, true);
     let body = Some(input_message::Body::ReleaseAll(ReleaseAll {}));
     session.say(Channel::Input, &InputMessage { body });
@@ -349,7 +350,7 @@ fn a_viewer_that_leaves_focus_releases_at_once() {
 #[test]
 fn a_path_that_stays_away_ends_the_session() {
     let patience = Duration::from_millis(50);
-    let session = Session::connected(Config { path_patience: patience, ..Config::default() });
+    let session = Session::connected(Engine::builder().path_patience(patience));
     session.packet("picture", |_| true);
     session.far.emit(Happened::PathLost);
     assert_eq!(session.ended().0, EndReason::EndPathLost);
@@ -357,7 +358,7 @@ fn a_path_that_stays_away_ends_the_session() {
 
 #[test]
 fn a_path_that_comes_back_starts_with_a_key_frame() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     let first = session.packet("picture", |meta| meta.marker);
     session.far.emit(Happened::PathLost);
     session.far.emit(Happened::PathRestored);
@@ -366,7 +367,7 @@ fn a_path_that_comes_back_starts_with_a_key_frame() {
 
 #[test]
 fn a_desktop_that_goes_away_ends_the_session_in_words() {
-    let session = Session::start(Config::default(), |desktop| {
+    let session = Session::start(Engine::builder(), |desktop| {
         desktop.capturer = Box::new(Doomed(desktop.capturer.handle()));
     });
     session.far.connect(Bitrate::mbps(8));
@@ -375,7 +376,7 @@ fn a_desktop_that_goes_away_ends_the_session_in_words() {
 
 #[test]
 fn stopping_tells_the_viewer_and_hangs_up() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     session.packet("picture", |_| true);
     session.engine.stop(EndReason::EndStopped, "enough");
     let ended = session.told("end", |body| match body {
@@ -389,7 +390,7 @@ fn stopping_tells_the_viewer_and_hangs_up() {
 
 #[test]
 fn the_path_is_measured_from_the_first_picture_on() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     let sent = std::iter::from_fn(|| session.far.recv(PATIENCE));
     let mut desired = sent.filter_map(|sent| match sent {
         Sent::Rate { active: true, desired } => Some(desired),
@@ -401,7 +402,7 @@ fn the_path_is_measured_from_the_first_picture_on() {
 #[test]
 fn a_hidden_page_gets_no_pictures_until_it_is_shown() {
     use farpane_wire::v1::Visibility;
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     session.packet("picture", |_| true);
     session.control(control_message::Body::Visibility(Visibility { hidden: true }));
     session.round_trip();
@@ -459,7 +460,7 @@ fn faulty(codec: Codec, config: &EncoderConfig, left: u32, delay: Duration) -> O
 }
 
 fn showing(formats: &[VideoFormat], open: fn(Codec, &EncoderConfig) -> Opened) -> Session {
-    let session = Session::start(Config { open_encoder: open, ..Config::default() }, |_| ());
+    let session = Session::start(Engine::builder().open_encoder(open), |_| ());
     session.far.connect_showing(formats.to_vec(), Bitrate::mbps(8));
     session
 }
@@ -520,7 +521,7 @@ fn when_no_encoder_is_left_the_session_ends_and_says_why() {
 
 #[test]
 fn every_stage_stamps_the_frame() {
-    let session = Session::connected(Config::default());
+    let session = Session::connected(Engine::builder());
     // The first picture was there before the session.
     let records = loop {
         let Sent::Message(Channel::Stats, bytes) = session.far.recv(PATIENCE).expect("records")
@@ -552,7 +553,7 @@ fn every_stage_stamps_the_frame() {
 #[test]
 fn an_input_event_makes_the_next_capture_immediate() {
     let (told, captures) = channel();
-    let session = Session::start(Config::default(), Telling::change(1, told));
+    let session = Session::start(Engine::builder(), Telling::change(1, told));
     session.far.connect(Bitrate::mbps(8));
     assert_eq!(captures.recv_timeout(PATIENCE), Ok(Some(1)));
     session.key(4, true);
@@ -590,7 +591,7 @@ fn an_encoder_that_stands_still_holds_up_nobody_and_then_gets_the_newest() {
 
     let gate = GATE.lock().unwrap();
     let (told, captures) = channel();
-    let config = Config { open_encoder: open, ..Config::default() };
+    let config = Engine::builder().open_encoder(open);
     let session = Session::start(config, Telling::change(u64::MAX, told));
     session.far.connect(Bitrate::mbps(8));
     let taken = loop {
@@ -615,7 +616,7 @@ fn a_network_that_stands_still_holds_up_no_capture() {
     let gate = GATE.lock().unwrap();
     let (told, captures) = channel();
     let session = Session::start_heard(
-        Config::default(),
+        Engine::builder(),
         Telling::change(u64::MAX, told),
         // On the net thread.
         |event| {

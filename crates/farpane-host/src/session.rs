@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use farpane_desktop::OpenError;
-use farpane_engine::{Config, Engine, Event as Engined, Signal};
+use farpane_engine::{Engine, Event as Engined, Signal};
 use farpane_media::{Bitrate, Clock};
 use farpane_transport::NegotiationError;
 use farpane_transport::webrtc::{WebRtc, WebRtcConfig};
@@ -139,13 +139,13 @@ async fn live(
     let Negotiated { desktop, transport, clock } = negotiated;
     let from = line.from;
     let (told, mut happened) = mpsc::unbounded_channel();
-    let engine_config = Config { view_only: config.view_only, ..Config::default() };
-    let engine = Engine::start(desktop, Box::new(transport), engine_config, clock, move |event| {
+    let builder = Engine::builder().view_only(config.view_only).on_event(move |event| {
         if !matches!(event, Engined::Frame(_)) {
             // The receiver lives until the engine has ended.
             let _ = told.send(event);
         }
     });
+    let engine = builder.start(desktop, transport, clock);
     let (answers, mut answered) =
         mpsc::channel::<oneshot::Receiver<Result<Option<String>, NegotiationError>>>(8);
     let mut signalling = true;

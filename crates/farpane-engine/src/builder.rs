@@ -1,0 +1,69 @@
+//! How a session is set up.
+
+use std::time::Duration;
+
+use farpane_desktop::Desktop;
+use farpane_media::Clock;
+use farpane_transport::Transport;
+
+use crate::{Config, Engine, Event, OpenEncoder, threads};
+
+/// Sets a session up. What is not said is as a person at a browser wants it.
+#[must_use = "nothing runs before `start`"]
+pub struct Builder {
+    config: Config,
+    events: Box<dyn FnMut(Event) + Send>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Builder {
+        Builder { config: Config::default(), events: Box::new(|_| ()) }
+    }
+
+    /// Shows the desktop and ignores all input of the viewer.
+    pub fn view_only(mut self, view_only: bool) -> Builder {
+        self.config.view_only = view_only;
+        self
+    }
+
+    /// Frames a second at most, and one at least: 60. Fewer come when less changes.
+    pub fn max_fps(mut self, fps: u32) -> Builder {
+        self.config.max_fps = fps.max(1);
+        self
+    }
+
+    /// Threads that code a picture together: 2.
+    pub fn encoder_threads(mut self, threads: u32) -> Builder {
+        self.config.encoder_threads = threads.max(1);
+        self
+    }
+
+    /// Makes the encoders for the formats that the transport has negotiated: [`farpane_codec::open`].
+    pub fn open_encoder(mut self, open: OpenEncoder) -> Builder {
+        self.config.open_encoder = open;
+        self
+    }
+
+    /// How long a lost path may take to come back before the session ends: 24 s.
+    pub fn path_patience(mut self, patience: Duration) -> Builder {
+        self.config.path_patience = patience;
+        self
+    }
+
+    /// Is told what happens, by a thread of the session that must not be kept waiting.
+    pub fn on_event(mut self, events: impl FnMut(Event) + Send + 'static) -> Builder {
+        self.events = Box::new(events);
+        self
+    }
+
+    /// Starts the threads. Capturing begins at once, so that the first picture is ready when the path is. `clock` is the
+    /// one that desktop and transport were made with.
+    pub fn start(
+        self,
+        desktop: Desktop,
+        transport: impl Transport + 'static,
+        clock: Clock,
+    ) -> Engine {
+        threads::spawn(desktop, Box::new(transport), self.config, clock, self.events)
+    }
+}
