@@ -8,12 +8,12 @@
 #![forbid(unsafe_code)]
 
 mod admission;
-mod meeting;
 mod session;
 mod share;
+mod visitor;
 
-pub use meeting::{MeetingPoint, Place, Visitor};
 pub use share::{ShareError, share};
+pub use visitor::Visitor;
 
 pub use farpane_auth::{Code, RoutingId};
 pub use farpane_codec::formats;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use farpane_auth::{SetupError, Share, ShareState};
+use farpane_auth::{RoutingId, SetupError, Share, ShareState};
 use farpane_desktop::OpenError;
 use farpane_media::Clock;
 use farpane_wire::v1::{EndReason, RefusalReason};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::admission::{self, Gate, Turned};
 use crate::session::{self, Outcome};
-use crate::{Event, MeetingPoint, Place, ShareConfig, Visitor};
+use crate::{Event, ShareConfig, Visitor};
 
 /// So many spent codes are still refused with their own reason; older ones are unknown.
 const SPENT: usize = 8;
@@ -59,11 +59,14 @@ enum Tiding {
 
 /// Shares a desktop until `stop` becomes true or something ends it.
 ///
+/// `register` takes a place at a meeting point, under a fresh routing id for each code. Until it is dropped, viewers who
+/// ask for that id are sent as [`Visitor`]s, as long as there is room for more of them to wait.
+///
 /// # Errors
 /// [`ShareError`] when it cannot begin or must end; its message says what to do.
-pub async fn share(
+pub async fn share<Place: Send + 'static>(
     config: ShareConfig,
-    meeting: impl MeetingPoint,
+    register: impl Fn(mpsc::Sender<Visitor>) -> (RoutingId, Place),
     events: mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ShareError> {
@@ -82,7 +85,7 @@ pub async fn share(
     let config = Arc::new(config);
     let epoch = Instant::now();
     let mut spent: VecDeque<Issued> = VecDeque::new();
-    let mut issued = issue(&meeting, &events, &tidings, epoch)?;
+    let mut issued = issue(&register, &events, &tidings, epoch)?;
     let mut entering = 0;
     let mut session: Option<JoinHandle<Option<Outcome>>> = None;
     let (invite, mut invited) = mpsc::channel::<admission::Line>(1);
@@ -106,7 +109,7 @@ pub async fn share(
                         return Err(ShareError::DesktopLost(why));
                     }
                 }
-                retire(&mut issued, &mut spent, issue(&meeting, &events, &tidings, epoch)?);
+                retire(&mut issued, &mut spent, issue(&register, &events, &tidings, epoch)?);
             }
             Some(line) = invited.recv() => {
                 let (config, events, stop) = (config.clone(), events.clone(), stop.clone());
@@ -136,29 +139,30 @@ pub async fn share(
                 }
             },
             () = sleep_until(issued.expires), if session.is_none() => {
-                retire(&mut issued, &mut spent, issue(&meeting, &events, &tidings, epoch)?);
+                retire(&mut issued, &mut spent, issue(&register, &events, &tidings, epoch)?);
             }
         }
     }
 }
 
 /// Makes a new code known at the meeting point and to the person.
-fn issue(
-    meeting: &impl MeetingPoint,
+fn issue<Place: Send + 'static>(
+    register: &impl Fn(mpsc::Sender<Visitor>) -> (RoutingId, Place),
     events: &mpsc::UnboundedSender<Event>,
     tidings: &mpsc::Sender<Tiding>,
     epoch: Instant,
 ) -> Result<Issued, ShareError> {
-    let mut place = meeting.register();
-    let share = Share::open(place.routing_id(), epoch.elapsed())?;
+    let (visitors, mut knocking) = mpsc::channel(VISITORS);
+    let (routing_id, place) = register(visitors);
+    let share = Share::open(routing_id, epoch.elapsed())?;
     let expires_in = share.expires_in(epoch.elapsed());
     let expires = Instant::now() + expires_in;
     let _ = events.send(Event::Ready { code: share.code().clone(), expires_in });
     let gate = Gate::new(share, epoch);
     let (to_share, door) = (tidings.clone(), gate.clone());
     let doorman = tokio::spawn(async move {
-        loop {
-            let visitor = place.next().await;
+        let _place = place;
+        while let Some(visitor) = knocking.recv().await {
             if to_share.send(Tiding::Visitor(visitor, door.clone())).await.is_err() {
                 break;
             }

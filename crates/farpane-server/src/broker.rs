@@ -1,6 +1,7 @@
 //! Presence: which routing ids are live in this process, and how a viewer's messages reach their host.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,35 +9,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use farpane_auth::RoutingId;
 use tokio::sync::mpsc;
 
-/// Viewers that may wait for a host to look at them.
-const KNOCKS: usize = 16;
-
 /// Messages that may wait in either direction.
 const MESSAGES: usize = 32;
 
-type Hosts = HashMap<RoutingId, mpsc::Sender<Knock>>;
+/// A host, as far as viewers matter: whether it takes one in.
+type Host = Arc<dyn Fn(Knock) -> bool + Send + Sync>;
+type Hosts = HashMap<RoutingId, Host>;
 
 /// Where hosts register. Clones share one registry.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Broker {
     hosts: Arc<Mutex<Hosts>>,
 }
 
 impl Broker {
-    /// Hands out a routing id; viewers that name it go to this registration until it is dropped.
-    pub fn register(&self) -> Registration {
-        let (sender, knocks) = mpsc::channel(KNOCKS);
+    /// Hands out a routing id; viewers that name it are given to `host` until the registration is dropped. It must not
+    /// block, and bounds how many may wait: one for which it returns `false` is told that there is no room.
+    pub fn register(&self, host: impl Fn(Knock) -> bool + Send + Sync + 'static) -> Registration {
         let mut hosts = self.lock();
         let mut routing_id = RoutingId::random();
         while hosts.contains_key(&routing_id) {
             routing_id = RoutingId::random();
         }
-        hosts.insert(routing_id, sender);
+        hosts.insert(routing_id, Arc::new(host));
         drop(hosts);
-        Registration { routing_id, knocks, broker: self.clone() }
+        Registration { routing_id, broker: self.clone() }
     }
 
-    pub(crate) fn find(&self, routing_id: RoutingId) -> Option<mpsc::Sender<Knock>> {
+    pub(crate) fn find(&self, routing_id: RoutingId) -> Option<Host> {
         self.lock().get(&routing_id).cloned()
     }
 
@@ -46,11 +46,16 @@ impl Broker {
     }
 }
 
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("hosts", &self.lock().keys()).finish()
+    }
+}
+
 /// A host's place at the meeting point; dropping it takes the routing id out of use.
 #[derive(Debug)]
 pub struct Registration {
     routing_id: RoutingId,
-    knocks: mpsc::Receiver<Knock>,
     broker: Broker,
 }
 
@@ -58,12 +63,6 @@ impl Registration {
     /// The public half of the code.
     pub fn routing_id(&self) -> RoutingId {
         self.routing_id
-    }
-
-    /// The next viewer. Cancel safe.
-    pub async fn next(&mut self) -> Knock {
-        // The broker that this registration holds keeps the sender alive.
-        self.knocks.recv().await.expect("the sender lives until this registration is dropped")
     }
 }
 

@@ -185,10 +185,9 @@ async fn signal(
         .max_write_buffer_size(2 * MAX_SIGNAL_BYTES);
     let entry = app.doors.enter(guest.addr()).and_then(|pass| {
         let host = RoutingId::parse(&routing_id).ok().and_then(|id| app.broker.find(id));
-        let knocks = host.ok_or_else(|| app.doors.missed(guest.addr()))?;
+        let host = host.ok_or_else(|| app.doors.missed(guest.addr()))?;
         let (knock, ends) = broker::knock(guest.addr(), pass.admission());
-        knocks.try_send(knock).map_err(|_| RefusalReason::RefusalOverloaded)?;
-        Ok((pass, ends))
+        if host(knock) { Ok((pass, ends)) } else { Err(RefusalReason::RefusalOverloaded) }
     });
     let limits = app.doors.limits();
     guest.upgraded();

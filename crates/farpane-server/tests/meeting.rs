@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use farpane_auth::RoutingId;
 use farpane_server::{BindError, Broker, Knock, Limits, Registration, Server};
 use farpane_wire::v1::{RefusalReason, signal::Body};
 use farpane_wire::{MAX_SIGNAL_BYTES, decode_signal};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -39,6 +40,22 @@ async fn meeting(limits: Limits) -> Meeting {
     Meeting { addr, broker, stop, running }
 }
 
+/// A host that looks at viewers when it comes to it.
+struct Host {
+    registration: Registration,
+    knocks: mpsc::Receiver<Knock>,
+}
+
+impl Host {
+    fn routing_id(&self) -> RoutingId {
+        self.registration.routing_id()
+    }
+
+    async fn next(&mut self) -> Knock {
+        self.knocks.recv().await.expect("registered")
+    }
+}
+
 impl Meeting {
     async fn tcp(&self, from: IpAddr) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
@@ -65,7 +82,13 @@ impl Meeting {
         self.viewer_at(HERE, routing_id, None).await.unwrap()
     }
 
-    async fn pair(&self, host: &mut Registration) -> (Viewer, Knock) {
+    fn host(&self) -> Host {
+        let (waiting, knocks) = mpsc::channel(16);
+        let registration = self.broker.register(move |knock| waiting.try_send(knock).is_ok());
+        Host { registration, knocks }
+    }
+
+    async fn pair(&self, host: &mut Host) -> (Viewer, Knock) {
         let viewer = self.viewer(host.routing_id().as_str()).await;
         (viewer, host.next().await)
     }
@@ -131,7 +154,7 @@ async fn exchange(viewer: &mut Viewer, knock: &mut Knock, text: &str) {
 #[tokio::test]
 async fn messages_pass_both_ways_unread() {
     let meeting = meeting(Limits::default()).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut viewer, mut knock) = meeting.pair(&mut host).await;
     assert_eq!(knock.from.ip(), HERE);
     for text in ["first", "", "not a protobuf message \u{0}"] {
@@ -147,7 +170,7 @@ async fn messages_pass_both_ways_unread() {
 #[tokio::test]
 async fn each_viewer_reaches_the_host_it_names() {
     let meeting = meeting(Limits::default()).await;
-    let (mut one, mut other) = (meeting.broker.register(), meeting.broker.register());
+    let (mut one, mut other) = (meeting.host(), meeting.host());
     assert_ne!(one.routing_id(), other.routing_id());
     let (mut at_one, mut knock_one) = meeting.pair(&mut one).await;
     // Typed in lower case.
@@ -160,7 +183,7 @@ async fn each_viewer_reaches_the_host_it_names() {
 #[tokio::test]
 async fn whoever_hangs_up_the_other_hears_of_it() {
     let meeting = meeting(Limits::default()).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut viewer, knock) = meeting.pair(&mut host).await;
     knock.outgoing.send(b"goodbye".to_vec()).await.unwrap();
     drop(knock);
@@ -180,7 +203,7 @@ async fn whoever_hangs_up_the_other_hears_of_it() {
 #[tokio::test]
 async fn an_unknown_routing_id_is_refused_in_words_the_page_can_read() {
     let meeting = meeting(Limits { misses_per_source: 100, ..Limits::default() }).await;
-    let host = meeting.broker.register();
+    let host = meeting.host();
     let ended = host.routing_id();
     drop(host);
     for routing_id in [ended.as_str(), "UUUU", "0", "%00%2e", &"A".repeat(5000)] {
@@ -199,7 +222,7 @@ async fn a_source_that_guesses_routing_ids_is_held_up() {
         ..Limits::default()
     };
     let meeting = meeting(limits).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     for _ in 0..3 {
         assert_eq!(
             refusal(&mut meeting.viewer("UUUU").await).await,
@@ -216,7 +239,7 @@ async fn a_source_that_guesses_routing_ids_is_held_up() {
 async fn strangers_are_counted_per_source_and_overall_until_admitted() {
     let limits = Limits { strangers: 3, strangers_per_source: 2, ..Limits::default() };
     let meeting = meeting(limits).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let routing_id = host.routing_id();
     let (mut first, mut first_knock) = meeting.pair(&mut host).await;
     let _second = meeting.pair(&mut host).await;
@@ -238,13 +261,13 @@ async fn strangers_are_counted_per_source_and_overall_until_admitted() {
 #[tokio::test]
 async fn a_thousand_garbage_connections_change_nothing_for_the_live_session() {
     let meeting = meeting(Limits::default()).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let routing_id = host.routing_id();
     let (mut viewer, mut live) = meeting.pair(&mut host).await;
     live.admission.grant();
     exchange(&mut viewer, &mut live, "before").await;
     // A host that looks at each knock and keeps the strangers waiting.
-    let (meet, mut met) = tokio::sync::mpsc::unbounded_channel();
+    let (meet, mut met) = mpsc::unbounded_channel();
     let hosting = tokio::spawn(async move {
         loop {
             if meet.send(host.next().await).is_err() {
@@ -290,7 +313,7 @@ async fn a_thousand_garbage_connections_change_nothing_for_the_live_session() {
 #[tokio::test]
 async fn a_message_of_ten_megabytes_ends_its_connection_and_reaches_nobody() {
     let meeting = meeting(Limits::default()).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut viewer, mut live) = meeting.pair(&mut host).await;
     let (mut stranger, mut knock) = meeting.pair(&mut host).await;
     // The server hangs up in the middle of it.
@@ -307,7 +330,7 @@ async fn text_is_refused_and_so_are_too_many_messages() {
     let limits =
         Limits { burst: 5, message_interval: Duration::from_secs(3600), ..Limits::default() };
     let meeting = meeting(limits).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut viewer, mut knock) = meeting.pair(&mut host).await;
     viewer.send(Message::text("hello")).await.unwrap();
     assert_eq!(end(&mut viewer).await, Some(CloseCode::Unsupported));
@@ -329,7 +352,7 @@ async fn text_is_refused_and_so_are_too_many_messages() {
 async fn a_viewer_that_says_nothing_is_shown_out() {
     let limits = Limits { first_message: Duration::from_millis(50), ..Limits::default() };
     let meeting = meeting(limits).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut viewer, _knock) = meeting.pair(&mut host).await;
     assert_eq!(end(&mut viewer).await, Some(CloseCode::Policy));
 }
@@ -338,7 +361,7 @@ async fn a_viewer_that_says_nothing_is_shown_out() {
 async fn a_viewer_that_is_not_admitted_in_time_is_shown_out_and_an_admitted_one_stays() {
     let limits = Limits { admission: Duration::from_millis(200), ..Limits::default() };
     let meeting = meeting(limits).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut admitted, mut admitted_knock) = meeting.pair(&mut host).await;
     admitted_knock.admission.grant();
     let (mut viewer, mut knock) = meeting.pair(&mut host).await;
@@ -355,7 +378,7 @@ async fn a_viewer_that_vanished_without_a_word_is_noticed() {
         ..Limits::default()
     };
     let meeting = meeting(limits).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     // Not polled, this viewer answers no ping; its socket stays open.
     let (_vanished, mut knock) = meeting.pair(&mut host).await;
     knock.admission.grant();
@@ -366,7 +389,7 @@ async fn a_viewer_that_vanished_without_a_word_is_noticed() {
 async fn a_request_that_never_ends_is_cut_off() {
     let limits = Limits { request: Duration::from_millis(500), ..Limits::default() };
     let meeting = meeting(limits).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut viewer, mut knock) = meeting.pair(&mut host).await;
     for start in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: farpane\r\nX-Slow: "] {
         let mut stream = meeting.tcp(HERE).await;
@@ -395,7 +418,7 @@ async fn connections_of_one_source_are_bounded() {
 #[tokio::test]
 async fn only_pages_of_the_same_origin_may_connect() {
     let meeting = meeting(Limits::default()).await;
-    let host = meeting.broker.register();
+    let host = meeting.host();
     let routing_id = host.routing_id();
     let own = format!("http://{}", meeting.addr);
     let secure = format!("https://{}", meeting.addr);
@@ -474,7 +497,7 @@ async fn a_host_name_cannot_add_to_the_policy() {
 #[tokio::test]
 async fn what_the_host_has_sent_goes_out_when_the_server_stops() {
     let meeting = meeting(Limits::default()).await;
-    let mut host = meeting.broker.register();
+    let mut host = meeting.host();
     let (mut viewer, knock) = meeting.pair(&mut host).await;
     let _idle = meeting.tcp(HERE).await;
     knock.outgoing.send(b"stopped".to_vec()).await.unwrap();

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
-use farpane_host::{Code, Event, MeetingPoint, Place, RoutingId, ShareConfig, Source, Visitor};
+use farpane_host::{Code, Event, RoutingId, ShareConfig, Source, Visitor};
 use farpane_server::{BindError, Broker, Knock, Registration, Server};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -96,7 +96,7 @@ pub async fn run(options: ShareOptions) -> ExitCode {
 async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure> {
     let server = bind(options.listen).await?;
     let place = Whereabouts::of(server.local_addr());
-    let meeting = Meeting(server.broker());
+    let broker = server.broker();
     let config = ShareConfig {
         formats: options.formats(),
         source: options.display.unwrap_or(Source::X11(None)),
@@ -110,7 +110,8 @@ async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure
     let serving = tokio::spawn(server.run(async move {
         let _ = server_stop.wait_for(|stop| *stop).await;
     }));
-    let sharing = farpane_host::share(config, meeting, events, stopping);
+    let register = |visitors| register(&broker, visitors);
+    let sharing = farpane_host::share(config, register, events, stopping);
     tokio::pin!(sharing);
     let mut asker = Asker::default();
     let mut interrupts = Interrupts::new();
@@ -197,26 +198,11 @@ impl Asker {
     }
 }
 
-/// The built-in meeting point, as a share sees it.
-struct Meeting(Broker);
-
-struct Desk(Registration);
-
-impl MeetingPoint for Meeting {
-    type Place = Desk;
-
-    fn register(&self) -> Desk {
-        Desk(self.0.register())
-    }
-}
-
-impl Place for Desk {
-    fn routing_id(&self) -> RoutingId {
-        self.0.routing_id()
-    }
-
-    async fn next(&mut self) -> Visitor {
-        let Knock { from, incoming, outgoing, admission } = self.0.next().await;
-        Visitor { from, incoming, outgoing, admit: Box::new(move || admission.grant()) }
-    }
+/// A place at the built-in meeting point.
+fn register(broker: &Broker, visitors: mpsc::Sender<Visitor>) -> (RoutingId, Registration) {
+    let place = broker.register(move |Knock { from, incoming, outgoing, admission }| {
+        let admit = Box::new(move || admission.grant());
+        visitors.try_send(Visitor { from, incoming, outgoing, admit }).is_ok()
+    });
+    (place.routing_id(), place)
 }
