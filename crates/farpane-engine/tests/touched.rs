@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
 
 use farpane_codec::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 use farpane_desktop::CaptureHandle;
-use farpane_engine::Config;
+use farpane_engine::Engine;
 use farpane_media::{Chroma, VideoFormat};
 use farpane_transport::{Channel, Event};
 use farpane_wire::Message;
@@ -160,10 +160,10 @@ const FRAME: usize = 1920 * 1080 * 4 / PAGE;
 fn a_keystroke_touches_next_to_nothing() {
     watch();
     let handle: Mutex<Option<CaptureHandle>> = Mutex::new(None);
-    let config = Config { open_encoder: open, ..Config::default() };
+    let builder = Engine::builder().open_encoder(open);
     let format = VideoFormat::new(Codec::H264, Chroma::Yuv420);
     let session =
-        Session::start("synthetic:idle,size=1920x1080", vec![format], config, |desktop| {
+        Session::start("synthetic:idle,size=1920x1080", vec![format], builder, |desktop| {
             *handle.lock().unwrap() = Some(desktop.capturer.handle());
             desktop
         });

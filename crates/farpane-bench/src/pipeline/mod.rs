@@ -16,7 +16,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use farpane_desktop::{OpenError, Source};
-use farpane_engine::{Config, Engine, Event, Record};
+use farpane_engine::{Engine, Event, Record};
 use farpane_media::{Bitrate, Clock, Size, Stamps, Time, VideoFormat};
 
 use crate::summary::{Spread, millis};
@@ -214,15 +214,15 @@ pub fn run(
     let (records, all_records) = channel();
     let (ended, over) = channel();
     let sink = Sink::new(plan.format, plan.bitrate, clock, carried)?;
-    let config = Config { encoder_threads: plan.threads, ..Config::default() };
     let before = Usage::now();
     let began = clock.now();
     // Both receivers live until the engine has ended.
-    let engine = Engine::start(desktop, Box::new(sink), config, clock, move |event| match event {
+    let builder = Engine::builder().encoder_threads(plan.threads).on_event(move |event| match event {
         Event::Frame(record) => _ = records.send(record),
         Event::Ended { detail, .. } => _ = ended.send(detail),
         Event::Connected { .. } | Event::PathLost | Event::Report(_) => {}
     });
+    let engine = builder.start(desktop, sink, clock);
     let (broke_off, until, usage) = loop {
         let left = plan.span.saturating_sub(clock.now().since(began));
         let heard = over.recv_timeout(left.min(TICK));

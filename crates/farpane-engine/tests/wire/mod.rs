@@ -7,7 +7,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use farpane_desktop::{Desktop, Source};
-use farpane_engine::{Config, Engine};
+use farpane_engine::{Builder, Engine};
 use farpane_media::{Bitrate, Clock, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Memory, pair};
@@ -88,7 +88,7 @@ impl Session {
     pub fn start(
         source: &str,
         formats: Vec<VideoFormat>,
-        config: Config,
+        builder: Builder,
         change: impl FnOnce(Desktop) -> Desktop,
     ) -> Session {
         let clock = Clock::start();
@@ -96,7 +96,7 @@ impl Session {
         let (memory, far) = pair(clock).unwrap();
         let tally = Arc::new(Tally { frames: AtomicU64::new(0), watcher: std::thread::current() });
         let wire = Wire { memory, path: PathStats::default(), tally: tally.clone() };
-        let engine = Engine::start(change(desktop), Box::new(wire), config, clock, |_| ());
+        let engine = builder.start(change(desktop), wire, clock);
         far.connect_showing(formats, Bitrate::mbps(20));
         Session { far, tally, _engine: engine }
     }
