@@ -78,6 +78,7 @@ const LICENCES: &[&str] = &[
     "MIT",
     "MIT-0",
     "MPL-2.0",
+    "NCSA",
     "OpenSSL",
     "Unicode-3.0",
     "Unlicense",
@@ -91,9 +92,7 @@ fn root() -> PathBuf {
 fn metadata(deps: bool) -> Value {
     let mut command = Command::new(env!("CARGO"));
     command.args(["metadata", "--format-version=1", "--locked"]).current_dir(root());
-    if !deps {
-        command.arg("--no-deps");
-    }
+    command.arg(if deps { "--all-features" } else { "--no-deps" });
     let output = command.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("cargo writes JSON")
@@ -283,6 +282,25 @@ fn licences_are_on_the_list() {
             .map(|(licence, names)| format!("{licence}: {names:?}"))
             .collect(),
     );
+}
+
+/// The crates of C encoders in the program, the codecs and their tests, built with these options.
+fn c_encoders(options: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--locked", "--prefix=none", "-p=farpane", "-p=farpane-codec"]);
+    let output = command.args(options).current_dir(root()).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("names are UTF-8");
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    let is_c = |name: &&str| ["libaom-sys", "openh264-sys2"].contains(name);
+    names.filter(is_c).map(str::to_owned).collect()
+}
+
+#[test]
+fn builds_without_c_encoders_have_none() {
+    assert_eq!(c_encoders(&[]).len(), 2, "the rule knows their names");
+    let pure = ["--no-default-features", "--features=av1-decoder,rav1e"];
+    assert_eq!(c_encoders(&pure), BTreeSet::new());
 }
 
 #[test]

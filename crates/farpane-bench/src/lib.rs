@@ -32,6 +32,8 @@ pub use bd_rate::{Point, bd_rate};
 pub use coded::Cost;
 pub use material::{Material, Pictures};
 pub use metrics::{Quality, psnr};
-pub use run::{Cell, Coder, Delta, LeftOut, PictureFigures, Plan, Progress, Report, Shown, run};
+pub use run::{
+    Cell, Coder, Delta, LeftOut, Own, PictureFigures, Plan, Progress, Report, Shown, run,
+};
 pub use summary::{KeyFrames, Spread, Summary};
 pub use view::Look;

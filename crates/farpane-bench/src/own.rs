@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use farpane_codec::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, open};
+use farpane_codec::{EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 use farpane_media::{Bitrate, FrameBody, Region, Time};
 
 use crate::coded::{Coded, CodedPicture, Stopwatch, Task};
@@ -26,7 +26,10 @@ pub enum OwnError {
     File(#[from] FileError),
 }
 
-pub(crate) fn encode(codec: Codec, task: &Task<'_>) -> Result<Coded, OwnError> {
+/// Makes one of our encoders.
+pub(crate) type Open = fn(&EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError>;
+
+pub(crate) fn encode(open: Open, task: &Task<'_>) -> Result<Coded, OwnError> {
     let material = task.material;
     let config = EncoderConfig {
         size: material.size(),
@@ -35,12 +38,13 @@ pub(crate) fn encode(codec: Codec, task: &Task<'_>) -> Result<Coded, OwnError> {
         max_fps: material.fps().ceil() as u32,
         threads: task.threads,
     };
+    let encoder = open(&config)?;
     let coded = Coded {
-        settings: format!("farpane {codec}, damage given, pictures at rest sharpened"),
+        settings: format!("farpane {}, damage given, pictures at rest sharpened", encoder.codec()),
         ..Coded::default()
     };
     let mut run = Run {
-        encoder: open(codec, &config)?,
+        encoder,
         bitrate: task.bitrate,
         link: Link::new(task.bitrate),
         waiting: Region::new(),
@@ -109,6 +113,9 @@ impl Run {
                 let key_frame = unit.key_frame;
                 let picture = CodedPicture { step, captured, now, bytes, key_frame, cost, arrived };
                 self.coded.pictures.push(picture);
+                if self.encoder.is_behind() {
+                    self.again = Some(now);
+                }
             }
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use farpane_codec::Codec;
 use farpane_codec::decode::{self, Decoder};
+use farpane_codec::{Codec, open};
 use farpane_media::{Bitrate, Size, Time};
 use farpane_pixel::{Chroma, Planes};
 
@@ -11,21 +11,37 @@ use crate::bd_rate::bd_rate;
 use crate::coded::{Coded, Cost, Task};
 use crate::ffmpeg::{Ffmpeg, PEERS, Peer, Stream};
 use crate::material::Material;
-use crate::own;
+use crate::own::{self, Open};
 use crate::summary::Summary;
 use crate::view::{self, Decode, Look};
 
 /// An encoder to measure.
 #[derive(Clone, Copy, Debug)]
 pub enum Coder {
-    Own { name: &'static str, codec: Codec },
+    Own(Own),
     Peer(Peer),
 }
 
-/// Ours, by the names that reports use.
-const OWN: [Coder; 2] = [
-    Coder::Own { name: "h264", codec: Codec::H264 },
-    Coder::Own { name: "av1", codec: Codec::Av1 },
+/// One of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// As reports say.
+    name: &'static str,
+    codec: Codec,
+    open: Open,
+}
+
+/// Those of this build; AV1 is libaom's.
+const OWN: &[Own] = &[
+    Own { name: "h264", codec: Codec::H264, open: |config| open(Codec::H264, config) },
+    #[cfg(feature = "libaom")]
+    Own { name: "av1", codec: Codec::Av1, open: |config| open(Codec::Av1, config) },
+    #[cfg(feature = "rav1e")]
+    Own {
+        name: "rav1e",
+        codec: Codec::Av1,
+        open: |config| Ok(Box::new(farpane_codec::Rav1e::new(config)?)),
+    },
 ];
 
 impl Coder {
@@ -34,12 +50,12 @@ impl Coder {
     }
 
     pub fn all() -> impl Iterator<Item = Coder> {
-        OWN.into_iter().chain(PEERS.into_iter().map(Coder::Peer))
+        OWN.iter().copied().map(Coder::Own).chain(PEERS.into_iter().map(Coder::Peer))
     }
 
     pub fn name(&self) -> &'static str {
         match self {
-            Coder::Own { name, .. } => name,
+            Coder::Own(own) => own.name,
             Coder::Peer(peer) => peer.name,
         }
     }
@@ -177,7 +193,7 @@ fn present(plan: &Plan) -> (Vec<Coder>, Vec<LeftOut>) {
     let mut left_out = Vec::new();
     let mut here = |coder: &Coder| {
         let why = match (coder, &plan.ffmpeg) {
-            (Coder::Own { .. }, _) => return true,
+            (Coder::Own(_), _) => return true,
             (Coder::Peer(_), None) => "ffmpeg is not installed",
             (Coder::Peer(peer), Some(ffmpeg)) if ffmpeg.has(peer) => return true,
             (Coder::Peer(_), Some(_)) => "this ffmpeg was built without it",
@@ -191,7 +207,7 @@ fn present(plan: &Plan) -> (Vec<Coder>, Vec<LeftOut>) {
 
 fn cell(coder: Coder, task: &Task<'_>, ffmpeg: Option<&Ffmpeg>) -> Result<Cell, String> {
     let coded = match (coder, ffmpeg) {
-        (Coder::Own { codec, .. }, _) => own::encode(codec, task).map_err(|why| why.to_string())?,
+        (Coder::Own(own), _) => own::encode(own.open, task).map_err(|why| why.to_string())?,
         (Coder::Peer(peer), Some(ffmpeg)) => {
             ffmpeg.encode(&peer, task).map_err(|why| why.to_string())?
         }
@@ -244,11 +260,13 @@ fn decoder(
     ffmpeg: Option<&Ffmpeg>,
 ) -> Result<Box<dyn Decode>, String> {
     let kind = match coder {
-        Coder::Own { codec, .. } if codec != Codec::H264 || task.chroma == Chroma::Yuv420 => {
-            let decoder = decode::open(codec).map_err(|why| why.to_string())?;
-            return Ok(Box::new(InProcess(decoder)));
-        }
-        Coder::Own { .. } => Stream::AnnexB,
+        Coder::Own(Own { codec, .. }) => match decode::open(codec) {
+            Ok(decoder) if codec != Codec::H264 || task.chroma == Chroma::Yuv420 => {
+                return Ok(Box::new(InProcess(decoder)));
+            }
+            Err(why) if codec != Codec::H264 => return Err(why.to_string()),
+            _ => Stream::AnnexB,
+        },
         Coder::Peer(peer) => peer.stream(),
     };
     let ffmpeg = ffmpeg.ok_or("to see what was coded, ffmpeg has to be installed")?;

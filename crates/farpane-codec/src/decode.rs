@@ -5,15 +5,16 @@
 
 #[cfg(feature = "av1-decoder")]
 mod av1;
+#[cfg(feature = "openh264")]
 mod h264;
+#[cfg(any(feature = "av1-decoder", feature = "openh264"))]
+mod picture;
 
-use std::fmt;
-
-use farpane_media::Size;
-use farpane_pixel::{Chroma, Plane, Planes};
+use farpane_pixel::Planes;
 
 #[cfg(feature = "av1-decoder")]
 pub use av1::Av1Decoder;
+#[cfg(feature = "openh264")]
 pub use h264::H264Decoder;
 
 use crate::Codec;
@@ -36,6 +37,7 @@ pub trait Decoder: Send {
 /// no memory or threads.
 pub fn open(codec: Codec) -> Result<Box<dyn Decoder>, DecodeError> {
     match codec {
+        #[cfg(feature = "openh264")]
         Codec::H264 => Ok(Box::new(H264Decoder::new()?)),
         #[cfg(feature = "av1-decoder")]
         Codec::Av1 => Ok(Box::new(Av1Decoder::new()?)),
@@ -52,23 +54,4 @@ pub enum DecodeError {
     Library { codec: &'static str, why: String },
     #[error("{codec}: pictures of {format} are not decoded here")]
     Format { codec: &'static str, format: String },
-}
-
-fn failed(codec: &'static str, why: impl fmt::Display) -> DecodeError {
-    DecodeError::Library { codec, why: why.to_string() }
-}
-
-/// Makes `planes` fit a picture and returns it.
-fn fitted(planes: &mut Option<Planes>, size: Size, chroma: Chroma) -> &mut Planes {
-    let fitting = planes.take().filter(|planes| planes.size == size && planes.chroma == chroma);
-    planes.insert(fitting.unwrap_or_else(|| Planes::new(size, chroma)))
-}
-
-/// Copies the visible samples from rows that are `stride` bytes apart.
-fn copy(plane: &mut Plane, samples: &[u8], stride: usize) {
-    let width = plane.size.width as usize;
-    let rows = plane.data.chunks_mut(plane.stride).zip(samples.chunks(stride));
-    for (to, from) in rows.take(plane.size.height as usize) {
-        to[..width].copy_from_slice(&from[..width]);
-    }
 }

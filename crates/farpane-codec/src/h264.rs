@@ -97,6 +97,9 @@ impl H264 {
 
     /// Hands the picture over when the content has changed its kind; returns whether it did.
     fn follow(&mut self, now: Time) -> Result<bool, EncodeError> {
+        if !OpenH264::IS_PRESENT {
+            return Ok(false);
+        }
         let was = self.motion.film;
         let changed = self.film.as_ref().map_or(0, OpenH264::changed);
         let moving = changed * PART >= self.format.blocks();

@@ -3,6 +3,8 @@
 //! An [`Encoder`] owns the planar picture that it codes. [`Encoder::update`] converts what changed into it and
 //! [`Encoder::encode`] codes the whole, so that a stage clock can be read between the two and a still picture can be
 //! coded again (refined) without being converted again. [`open`] makes the encoder for a [`Codec`].
+//!
+//! Libraries come by features: `libaom` and `openh264` are C, `rav1e` is not. Without any, H.264 is coded all the same.
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -10,16 +12,25 @@
     deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
 )]
 
+#[cfg(feature = "libaom")]
 mod av1;
 pub mod decode;
 #[cfg(test)]
 mod ffmpeg;
 mod h264;
 mod null;
+#[cfg(any(feature = "libaom", feature = "rav1e"))]
+mod obu;
+#[cfg(feature = "openh264")]
+mod openh264;
+#[cfg(not(feature = "openh264"))]
+#[path = "openh264/absent.rs"]
 mod openh264;
 #[cfg(test)]
 mod random;
 mod rate;
+#[cfg(feature = "rav1e")]
+mod rav1e;
 mod screen;
 mod selector;
 mod sharpen;
@@ -31,6 +42,8 @@ use farpane_media::{Bitrate, FrameBody, Region, Size, Time, VideoFormat};
 
 pub use farpane_media::{Chroma, Codec};
 pub use null::Description;
+#[cfg(feature = "rav1e")]
+pub use rav1e::Rav1e;
 pub use selector::{Reason, Selector};
 
 /// What an encoder is made for. A picture of another size needs another encoder.
@@ -109,21 +122,33 @@ pub trait Encoder: Send {
     /// [`EncodeError::NoPicture`] before the first update; [`EncodeError::Library`] when the codec itself failed, after
     /// which only a new encoder helps.
     fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError>;
+
+    /// Whether the last access unit shows an earlier picture than the planes hold: encode again and it comes.
+    fn is_behind(&self) -> bool {
+        false
+    }
 }
 
 /// What this build can code, best first.
 pub fn formats() -> Vec<VideoFormat> {
-    selector::PREFERENCE.to_vec()
+    let has_av1 = cfg!(any(feature = "libaom", feature = "rav1e"));
+    let is_coded = |format: &VideoFormat| format.codec != Codec::Av1 || has_av1;
+    selector::PREFERENCE.into_iter().filter(is_coded).collect()
 }
 
 /// Makes an encoder.
 ///
 /// # Errors
-/// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty).
+/// [`EncodeError::UnsupportedSize`] when the codec cannot take pictures that large (or empty);
+/// [`EncodeError::NoEncoder`] for a codec that is not among [`formats`].
 pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(h264::H264::new(config)?)),
-        Codec::Av1 => Ok(Box::new(av1::Av1::new(config)?)),
+        Codec::Av1 => cfg_select! {
+            feature = "libaom" => { Ok(Box::new(av1::Av1::new(config)?)) }
+            feature = "rav1e" => { Ok(Box::new(Rav1e::new(config)?)) }
+            _ => { Err(EncodeError::NoEncoder { codec }) }
+        },
         Codec::Null => Ok(Box::new(null::NullEncoder::new(config)?)),
     }
 }
@@ -131,6 +156,8 @@ pub fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, En
 /// Why a picture could not be coded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
+    #[error("this build has no encoder for {codec}: build it with the feature libaom or rav1e")]
+    NoEncoder { codec: Codec },
     #[error(
         "{codec} takes pictures from 1x1 to {limit}, not {size}: share a smaller display or lower its resolution"
     )]

@@ -71,8 +71,12 @@ pub struct Selector {
 impl Selector {
     /// Chooses among `offered`; those that this build cannot code count as not offered.
     pub fn new(offered: &[VideoFormat]) -> Selector {
+        Selector::among(&crate::formats(), offered)
+    }
+
+    fn among(coded: &[VideoFormat], offered: &[VideoFormat]) -> Selector {
         let mut formats: Vec<VideoFormat> =
-            PREFERENCE.into_iter().filter(|format| offered.contains(format)).collect();
+            coded.iter().filter(|format| offered.contains(format)).copied().collect();
         // Such as the one for tests.
         formats.extend(offered.iter().filter(|format| !PREFERENCE.contains(format)));
         Selector {
@@ -160,6 +164,10 @@ mod tests {
     const AV1_FULL: VideoFormat = PREFERENCE[2];
     const FRAME: Duration = Duration::from_millis(33);
 
+    fn choose(offered: &[VideoFormat]) -> Selector {
+        Selector::among(&PREFERENCE, offered)
+    }
+
     /// Pictures 33 ms apart that take `took` each, from `from` on, as milliseconds; returns when the last one was.
     fn code(selector: &mut Selector, from: u64, pictures: u64, took: u64) -> u64 {
         let end = from + pictures * 33;
@@ -171,15 +179,22 @@ mod tests {
 
     #[test]
     fn the_sharpest_that_the_viewer_shows_comes_first() {
-        assert_eq!(Selector::new(&[AV1, AV1_FULL, H264, H264_FULL]).format(), Some(H264_FULL));
-        assert_eq!(Selector::new(&[AV1, H264]).format(), Some(H264));
-        assert_eq!(Selector::new(&[AV1]).format(), Some(AV1));
-        assert_eq!(Selector::new(&[]).format(), None);
+        assert_eq!(choose(&[AV1, AV1_FULL, H264, H264_FULL]).format(), Some(H264_FULL));
+        assert_eq!(choose(&[AV1, H264]).format(), Some(H264));
+        assert_eq!(choose(&[AV1]).format(), Some(AV1));
+        assert_eq!(choose(&[]).format(), None);
+    }
+
+    #[test]
+    fn what_this_build_cannot_code_is_not_chosen() {
+        let without_av1 = |offered: &[VideoFormat]| Selector::among(&PREFERENCE[..2], offered);
+        assert_eq!(without_av1(&[AV1, H264]).format(), Some(H264));
+        assert_eq!(without_av1(&[AV1, AV1_FULL]).format(), None);
     }
 
     #[test]
     fn a_slow_format_gives_way_and_comes_back_ever_later() {
-        let mut selector = Selector::new(&[H264, AV1, H264_FULL]);
+        let mut selector = choose(&[H264, AV1, H264_FULL]);
         let now = code(&mut selector, 0, 24, 40);
         assert_eq!(selector.format(), Some(H264_FULL), "a burst is no reason");
         let now = code(&mut selector, now, 60, 40);
@@ -198,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_failed_is_not_tried_again() {
-        let mut selector = Selector::new(&[AV1, H264, H264_FULL]);
+        let mut selector = choose(&[AV1, H264, H264_FULL]);
         for expected in [Some(H264), Some(AV1), None] {
             selector.handle_failure();
             assert_eq!((selector.format(), selector.reason()), (expected, Reason::Failed));

@@ -1,5 +1,7 @@
 //! AV1 as a viewer gets it: coded by libaom, decoded by rav1d, compared with the source.
 
+#![cfg(all(feature = "libaom", feature = "av1-decoder"))]
+
 mod drawing;
 
 use std::time::Duration;

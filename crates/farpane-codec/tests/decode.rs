@@ -1,5 +1,7 @@
 //! Decoders against what an encoder coded, and against another decoder's pictures.
 
+#![cfg(feature = "openh264")]
+
 use farpane_codec::decode::{self, DecodeError, Decoder};
 use farpane_codec::{Chroma, Codec, Encoder, EncoderConfig, Output, Picture, Request, open};
 use farpane_media::{Bitrate, FrameBody, Rect, Size, Time};

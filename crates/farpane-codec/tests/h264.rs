@@ -3,6 +3,8 @@
 //! Expected values come from the formulas of BT.709 and the syntax of ITU-T H.264 themselves, not from the code that is
 //! tested.
 
+#![cfg(feature = "openh264")]
+
 mod drawing;
 #[path = "../src/ffmpeg.rs"]
 mod ffmpeg;

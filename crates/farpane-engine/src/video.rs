@@ -197,7 +197,9 @@ impl Video {
         }
         match error {
             EncodeError::Library { .. } if self.failures + 1 < FAILURES => self.failures += 1,
-            EncodeError::Library { .. } | EncodeError::UnsupportedSize { .. } => {
+            EncodeError::Library { .. }
+            | EncodeError::UnsupportedSize { .. }
+            | EncodeError::NoEncoder { .. } => {
                 selector.handle_failure();
                 self.failures = 0;
             }
@@ -381,6 +383,10 @@ impl Video {
             self.key_frames.handle_request(now);
         } else if key_frame {
             self.key_frames.handle_sent(now);
+        }
+        if encoder.is_behind() {
+            // The change has not been seen yet.
+            (self.again, self.skipped) = (now, true);
         }
         Ok(())
     }

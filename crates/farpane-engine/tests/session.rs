@@ -508,6 +508,53 @@ fn an_encoder_that_is_too_slow_gives_way_to_a_cheaper_one() {
     session.goes_on_in(H264, "sharper ones are too slow here");
 }
 
+/// An encoder whose pictures come out when it has been asked a few more times.
+struct Late {
+    encoder: Box<dyn Encoder>,
+    behind: u32,
+}
+
+impl Encoder for Late {
+    fn codec(&self) -> Codec {
+        self.encoder.codec()
+    }
+
+    fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
+        self.behind = 4;
+        self.encoder.update(picture)
+    }
+
+    fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError> {
+        self.behind = self.behind.saturating_sub(1);
+        // What describes a key frame passes for a NAL unit, the rest would not.
+        self.encoder.encode(&Request { key_frame: true, ..*request })
+    }
+
+    fn is_behind(&self) -> bool {
+        self.behind > 0
+    }
+}
+
+#[test]
+fn an_encoder_that_is_behind_is_asked_until_the_picture_is_out() {
+    fn open(codec: Codec, config: &EncoderConfig) -> Opened {
+        Ok(Box::new(Late { encoder: farpane_codec::open(codec, config)?, behind: 0 }))
+    }
+    let config = Config { open_encoder: open, ..Config::default() };
+    let session = Session::start(config, |desktop| {
+        let still: Source = "synthetic:idle,size=320x240".parse().unwrap();
+        *desktop = still.open(Clock::start()).unwrap();
+    });
+    // It says of nothing that it could be sharper, so nothing else makes the engine ask again.
+    session
+        .far
+        .connect_showing(vec![VideoFormat::new(Codec::Null, Chroma::Yuv420)], Bitrate::mbps(8));
+    let first = session.packet("picture", |_| true).frame;
+    for _ in 0..3 {
+        assert_eq!(session.packet("picture", |_| true).frame, first);
+    }
+}
+
 #[test]
 fn when_no_encoder_is_left_the_session_ends_and_says_why() {
     fn open(codec: Codec, _: &EncoderConfig) -> Opened {

@@ -43,9 +43,7 @@ pub struct CodecOptions {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = values::scene)]
     pub scenes: Vec<Scene>,
 
-    /// What to measure, the first being what others are compared with: h264 is Farpane's; x264, vp9, svt-av1 and aom come
-    /// from ffmpeg, if that is installed [default: h264, and x264 if it is there]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = values::coder)]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = values::coder, help = values::coder_help())]
     pub encoders: Vec<Coder>,
 
     /// Bits a second that rate control aims at and the viewer's link carries
@@ -145,8 +143,7 @@ pub struct ShareOptions {
     #[arg(long)]
     pub view_only: bool,
 
-    /// How the picture is coded; auto takes H.264 where the browser shows it, which costs least here, and AV1 elsewhere
-    #[arg(long, value_name = "CODEC", default_value = "auto")]
+    #[arg(long, value_name = "CODEC", default_value = "auto", value_parser = values::codec, help = values::codec_help())]
     pub codec: CodecChoice,
 
     /// How densely colour is sampled: 444 keeps coloured text sharp, 420 costs less; auto takes 444 where the browser
@@ -159,11 +156,10 @@ pub struct ShareOptions {
     pub json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodecChoice {
     Auto,
-    Av1,
-    H264,
+    Only(Codec),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -181,8 +177,7 @@ impl ShareOptions {
         let wanted = |format: &VideoFormat| {
             let codec = match self.codec {
                 CodecChoice::Auto => true,
-                CodecChoice::Av1 => format.codec == Codec::Av1,
-                CodecChoice::H264 => format.codec == Codec::H264,
+                CodecChoice::Only(codec) => format.codec == codec,
             };
             let chroma = match self.chroma {
                 ChromaChoice::Auto => true,
@@ -231,8 +226,23 @@ mod tests {
     }
 
     #[test]
+    fn only_codecs_of_this_build_are_offered_and_taken() {
+        let has_av1 = farpane_host::formats().iter().any(|format| format.codec == Codec::Av1);
+        let parsed = Cli::try_parse_from(["farpane", "share", "--codec", "av1"]);
+        assert_eq!(parsed.is_ok(), has_av1);
+        if let Err(refused) = parsed {
+            assert_eq!(refused.exit_code(), 2);
+            assert!(refused.to_string().contains("no encoder for AV1"), "{refused}");
+        }
+        let mut cli = Cli::command();
+        let share = cli.find_subcommand_mut("share").expect("it exists");
+        let promised = share.render_long_help().to_string().contains("and AV1 elsewhere");
+        assert_eq!(promised, has_av1);
+    }
+
+    #[test]
     fn the_documented_options_are_taken() {
-        let line = "farpane share --display synthetic:scroll --listen 127.0.0.1:0 --accept --view-only --codec av1 \
+        let line = "farpane share --display synthetic:scroll --listen 127.0.0.1:0 --accept --view-only --codec h264 \
                     --chroma 420 --json";
         assert!(Cli::try_parse_from(line.split(' ')).is_ok());
         let line = "farpane bench codec --scenes clock,film --encoders h264,x264 --bitrates 2M,800k --chroma 420,444 \

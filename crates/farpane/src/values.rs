@@ -4,6 +4,8 @@ use farpane_bench::Coder;
 use farpane_bench::scene::{SCENES, SIDES, Scene};
 use farpane_media::{Bitrate, Chroma, Codec, Size};
 
+use crate::cli::CodecChoice;
+
 pub fn scene(text: &str) -> Result<Scene, String> {
     Scene::named(text).ok_or_else(|| {
         let names: Vec<&str> = SCENES.iter().map(|scene| scene.name).collect();
@@ -16,6 +18,46 @@ pub fn coder(text: &str) -> Result<Coder, String> {
         let names: Vec<&str> = Coder::all().map(|coder| coder.name()).collect();
         format!("there are {}", names.join(", "))
     })
+}
+
+pub fn coder_help() -> String {
+    let (own, peers): (Vec<Coder>, _) =
+        Coder::all().partition(|coder| matches!(coder, Coder::Own(_)));
+    let names = |coders: &[Coder]| coders.iter().map(Coder::name).collect::<Vec<_>>().join(", ");
+    format!(
+        "What to measure, the first being what others are compared with. Farpane's: {}; from ffmpeg, if that is \
+         installed: {} [default: h264, and x264 if it is there]",
+        names(&own),
+        names(&peers)
+    )
+}
+
+pub fn codec(text: &str) -> Result<CodecChoice, String> {
+    match text {
+        "auto" => Ok(CodecChoice::Auto),
+        "h264" => Ok(CodecChoice::Only(Codec::H264)),
+        "av1" if has_av1() => Ok(CodecChoice::Only(Codec::Av1)),
+        "av1" => {
+            Err("this build has no encoder for AV1: build it with the feature libaom or rav1e, or \
+                      take h264"
+                .to_owned())
+        }
+        _ if has_av1() => Err("there are auto, av1 and h264".to_owned()),
+        _ => Err("there are auto and h264".to_owned()),
+    }
+}
+
+pub fn codec_help() -> &'static str {
+    if has_av1() {
+        "How the picture is coded: auto, av1 or h264; auto takes H.264 where the browser shows it, which costs least \
+         here, and AV1 elsewhere"
+    } else {
+        "How the picture is coded: auto or h264, which is all that this build has"
+    }
+}
+
+fn has_av1() -> bool {
+    farpane_host::formats().iter().any(|format| format.codec == Codec::Av1)
 }
 
 /// `800k`, `2M`, `2.5M` or plain bits a second.

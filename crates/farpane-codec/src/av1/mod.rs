@@ -7,13 +7,13 @@ mod accuracy;
 #[allow(unsafe_code)]
 mod ffi;
 mod headroom;
-mod obu;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use farpane_media::{Chroma, Size, Time};
 
+use crate::obu;
 use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
 use crate::screen::{Vector, moves};
 use crate::sharpen::Sharpener;

@@ -6,7 +6,8 @@ use re_rav1d::dav1d::{
     Decoder as Library, Error, Picture, PixelLayout, PlanarImageComponent, Settings,
 };
 
-use super::{DecodeError, Decoder, copy, failed, fitted};
+use super::picture::{copy, failed, fitted};
+use super::{DecodeError, Decoder};
 
 const CODEC: &str = "AV1";
 

@@ -7,7 +7,8 @@ use openh264::OpenH264API;
 use openh264::decoder::{Decoder as Library, DecoderConfig};
 use openh264::formats::YUVSource;
 
-use super::{DecodeError, Decoder, copy, failed, fitted};
+use super::picture::{copy, failed, fitted};
+use super::{DecodeError, Decoder};
 
 const CODEC: &str = "H.264";
 

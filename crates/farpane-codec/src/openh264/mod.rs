@@ -35,6 +35,8 @@ pub(crate) struct OpenH264 {
 }
 
 impl OpenH264 {
+    pub(crate) const IS_PRESENT: bool = true;
+
     pub(crate) fn new(format: Format) -> Result<OpenH264, EncodeError> {
         let setup = Setup {
             width: format.coded.width,

@@ -9,7 +9,7 @@ const HAS_SIZE: u8 = 0x02;
 ///
 /// # Panics
 /// When `data` is no such sequence.
-pub(super) fn split(data: &[u8], units: &mut Vec<Range<usize>>) {
+pub(crate) fn split(data: &[u8], units: &mut Vec<Range<usize>>) {
     units.clear();
     let mut at = 0;
     while at < data.len() {
