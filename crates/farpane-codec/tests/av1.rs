@@ -307,8 +307,10 @@ fn what_cannot_be_coded_is_refused() {
 }
 
 #[test]
-fn the_smallest_pictures_are_coded() {
-    for (width, height) in [(1, 1), (1, 40), (17, 3)] {
+fn small_odd_and_long_pictures_are_coded() {
+    for (width, height) in
+        [(1, 1), (1, 2), (1, 40), (17, 3), (15, 17), (16, 16), (17, 4_097), (8_192, 9)]
+    {
         let size = Size::new(width, height);
         let mut session = Session::new(size, Chroma::Yuv420, 2, Bitrate::mbps(1));
         let mut frame = frame(size);

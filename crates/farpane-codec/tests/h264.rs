@@ -425,9 +425,19 @@ fn pictures_are_cut_into_slices_as_far_as_it_is_worth_it() {
 
 #[test]
 fn odd_tall_and_tiny_pictures_arrive() {
-    for (width, height) in
-        [(1, 1), (2, 3), (15, 17), (33, 31), (639, 359), (1, 400), (400, 1), (64, 2160)]
-    {
+    for (width, height) in [
+        (1, 1),
+        (1, 2),
+        (2, 3),
+        (15, 17),
+        (16, 16),
+        (33, 31),
+        (639, 359),
+        (1, 400),
+        (400, 1),
+        (17, 3840),
+        (3840, 2160),
+    ] {
         let size = Size::new(width, height);
         let mut picture = frame(size);
         fill(&mut picture, Rect::of(size), [30, 60, 200]);
@@ -451,7 +461,15 @@ fn odd_tall_and_tiny_pictures_arrive() {
 
 #[test]
 fn sizes_beyond_the_codec_are_refused_with_advice() {
-    for (width, height) in [(0, 10), (10, 0), (3841, 100), (2161, 2161), (u32::MAX, u32::MAX)] {
+    for (width, height) in [
+        (0, 10),
+        (10, 0),
+        (3841, 100),
+        (17, 4097),
+        (2161, 2161),
+        (16_384, 16_384),
+        (u32::MAX, u32::MAX),
+    ] {
         let size = Size::new(width, height);
         let config = EncoderConfig {
             size,

@@ -29,6 +29,10 @@ pub use source::{OpenError, ParseSourceError, Source};
 
 use farpane_media::{Frame, Size, Time};
 
+/// Pixels of a picture at most: a quarter of a gigabyte in each of the five copies on the way to an encoder, none of which
+/// takes more.
+const MOST_PIXELS: u64 = 1 << 26;
+
 /// An opened desktop: its two halves run on different threads.
 pub struct Desktop {
     pub capturer: Box<dyn Capturer>,

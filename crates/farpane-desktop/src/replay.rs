@@ -25,7 +25,7 @@ use crate::bell::Bell;
 use crate::canvas::Canvas;
 use crate::draw::Surface;
 use crate::show::{Show, Stage};
-use crate::{CaptureError, CursorEvent, Desktop, NoInput};
+use crate::{CaptureError, CursorEvent, Desktop, MOST_PIXELS, NoInput};
 
 /// What stands before the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum ReplayError {
     NotARecording,
     #[error("its header says {what} {value}, which is not from 1 to {most}")]
     OutOfRange { what: &'static str, value: u32, most: u32 },
+    #[error("its pictures are {size}, and those of up to {MOST_PIXELS} pixels are played")]
+    TooLarge { size: Size },
     #[error(
         "its header promises {promised} bytes but it has {found}; it was cut short or is not a recording"
     )]
@@ -68,6 +70,9 @@ impl Header {
         };
         let size =
             Size::new(field(8, "width", Self::MAX_SIDE)?, field(12, "height", Self::MAX_SIDE)?);
+        if size.pixels() > MOST_PIXELS {
+            return Err(ReplayError::TooLarge { size });
+        }
         let fps = field(16, "frame rate", Self::MAX_FPS)?;
         Ok(Header { size, fps, frames: field(20, "frame count", u32::MAX)? })
     }

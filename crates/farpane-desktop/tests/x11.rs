@@ -425,6 +425,36 @@ fn a_resize_is_followed() {
     }
 }
 
+/// A screen that would take gigabytes is no picture but a clear end, from the start and when it grows.
+#[test]
+fn a_screen_too_large_is_refused_and_ends_what_was_shared() {
+    let server = Server::start(&["-screen", "0", "16384x4097x24"]);
+    let clock = Clock::start();
+    let refused = server.open(clock).err().expect("it has too many pixels").to_string();
+    assert!(refused.contains("16384x4097") && refused.contains("67108864"), "{refused}");
+    let Client { conn, root } = server.client();
+    let [crtc] = conn.randr_get_screen_resources(root).unwrap().reply().unwrap().crtcs[..] else {
+        panic!("Xvfb has one monitor")
+    };
+    let off = conn.randr_set_crtc_config(crtc, 0, 0, 0, 0, 0, Rotation::ROTATE0, &[]).unwrap();
+    off.reply().unwrap();
+    let resize = |height| {
+        conn.randr_set_screen_size(root, 16_384, height, 400, 100).unwrap().check().unwrap();
+    };
+    resize(40);
+    let mut capturer = server.open(clock).unwrap().capturer;
+    assert_eq!(capturer.size(), Size::new(16_384, 40));
+    resize(4_097);
+    loop {
+        match capturer.next(clock.now() + Duration::from_secs(20)) {
+            Ok(Captured::Frame(_) | Captured::Cursor(_)) => {}
+            Ok(other) => panic!("it should end: {other:?}"),
+            Err(CaptureError::Lost(why)) => return assert!(why.contains("16384x4097"), "{why}"),
+            Err(why) => panic!("it cannot come back: {why}"),
+        }
+    }
+}
+
 #[test]
 fn the_cursor_comes_beside_the_picture() {
     let server = Server::usual();

@@ -17,7 +17,7 @@ use super::damage::{self, DamageSource};
 use super::pace::Pacer;
 use super::plan::plan;
 use super::reader::Reader;
-use super::{Failure, SharedSize};
+use super::{Failure, SharedSize, check_size};
 use crate::bell::Bell;
 use crate::fill::Filler;
 use crate::{CaptureError, CaptureHandle, Captured, Capturer, CursorEvent};
@@ -114,6 +114,7 @@ impl X11Capturer {
         }
         let damage = offers.damage.then(|| DamageSource::new(&conn, root)).transpose()?;
         let size = geometry(&conn, root)?;
+        check_size(size)?;
         shared_size.set(size);
         let reader = match offers.shm.then(|| Reader::shared(&conn, size)) {
             None => Reader::Plain,
@@ -192,6 +193,7 @@ impl X11Capturer {
         if size == self.size {
             return Ok(());
         }
+        check_size(size)?;
         self.size = size;
         self.shared_size.set(size);
         if matches!(self.reader, Reader::Shared { .. }) {
@@ -418,7 +420,7 @@ impl X11Capturer {
         match now_sized {
             Ok(true) => Ok(()),
             Ok(false) => Err(CaptureError::Temporary(format!("the X server answered with {why}"))),
-            Err(Failure::Lost(why)) => Err(lost(&Failure::Lost(why))),
+            Err(why @ (Failure::Lost(_) | Failure::TooLarge { .. })) => Err(lost(&why)),
             Err(why) => Err(CaptureError::Temporary(why.to_string())),
         }
     }

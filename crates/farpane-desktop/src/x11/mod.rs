@@ -27,7 +27,7 @@ use x11rb::protocol::xproto::{ImageOrder, Screen, Setup};
 use x11rb::protocol::{damage as x_damage, shm, xfixes, xinput, xtest};
 use x11rb::rust_connection::RustConnection;
 
-use crate::{Desktop, NoInput, OpenError};
+use crate::{Desktop, MOST_PIXELS, NoInput, OpenError};
 
 /// The size of the picture, known to both halves. Torn reads during a resize only misplace one pointer event.
 #[derive(Default)]
@@ -159,9 +159,17 @@ fn refused(name: &str, why: ConnectError) -> OpenError {
     OpenError::CannotOpen { display: name.into(), why: why.to_string(), hint }
 }
 
+fn check_size(size: Size) -> Result<(), Failure> {
+    if size.pixels() <= MOST_PIXELS { Ok(()) } else { Err(Failure::TooLarge { size }) }
+}
+
 /// Why a request failed: the server is gone, or it answered with an error.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error(
+        "its screen is {size}, and pictures of up to {MOST_PIXELS} pixels are shared: lower its resolution"
+    )]
+    TooLarge { size: Size },
     #[error("the X server closed the connection ({0})")]
     Lost(#[from] ConnectionError),
     #[error("the X server answered with {0}")]
