@@ -35,9 +35,9 @@ const SCREEN: Size = Size::new(1280, 1024);
 const SILENCE: Duration = Duration::from_millis(2_500);
 /// So often in a row the stream falls silent before what it shows is final, however slow this machine.
 const SILENCES: u32 = 4;
-/// What a picture at rest must come to, in dB.
-const LUMA: f64 = 44.0;
-const BLOCK: f64 = 30.0;
+/// What a picture at rest must come to, in dB: what encoders let rest of noise, and what AV1's lets rest of a block.
+const LUMA: f64 = 43.0;
+const BLOCK: f64 = 33.0;
 /// Moments before memory is looked at, since pools and caches fill; a third of those after them tells nothing when fewer.
 const WARM_UP: usize = 4;
 const FEWEST: usize = 12;

@@ -131,7 +131,9 @@ impl Painter {
 
     /// Does one thing, in steps between which time passes.
     pub fn act(&mut self, pass: &mut Pass<'_>) -> Result<(), Error> {
-        match self.random.below(16) {
+        // Little happens on a tiny screen, so that it should not stay long.
+        let choices = if self.size.pixels() < 100_000 { 24 } else { 16 };
+        match self.random.below(choices) {
             0..=2 => self.typing(pass),
             3..=5 => self.scroll(pass),
             6 | 7 => self.drag(pass),
@@ -339,7 +341,7 @@ impl Painter {
     /// Any size that the server takes, the usual ones more often than their share.
     fn resize(&mut self) -> Result<(), Error> {
         let (low, high) = (self.smallest, self.largest);
-        let wanted = match self.random.below(8) {
+        let wanted = match self.random.below(12) {
             0 => Size::new(self.random.between(1, 40), self.random.between(1, 40)),
             1 => Size::new(high.width, self.random.between(1, 64)),
             2 | 3 => {

@@ -20,7 +20,7 @@ use crate::Error;
 use crate::random::Random;
 
 /// One packet in so many begins a gap of up to [`LONGEST_GAP`].
-const LOSS: u32 = 700;
+const LOSS: u32 = 40;
 const LONGEST_GAP: u32 = 4;
 /// How long a live session may take to answer anything, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(60);
