@@ -23,6 +23,12 @@ impl Link {
         self.free
     }
 
+    /// How long what is on the link takes to leave it.
+    #[cfg(feature = "pipeline")]
+    pub fn backlog(&self, now: Time) -> Duration {
+        self.free.since(now)
+    }
+
     /// When what is on the link leaves it within `time`.
     pub fn holds_no_more_than(&self, time: Duration) -> Time {
         Time::ZERO + self.free.since(Time::ZERO + time)

@@ -83,11 +83,10 @@ impl Sharpener {
             let square = (self.next + step) % (columns * rows);
             let (left, top) = (square % columns * side, square / columns * side);
             for row in (top..top + side).take_while(|row| row * width < self.rests.len()) {
-                for block in row * width + left..row * width + (left + side).min(width) {
-                    if quantizers[block] > above && self.rests[block] <= now {
-                        picked += u64::from(pick(block));
-                    }
-                }
+                let blocks = row * width + left..row * width + (left + side).min(width);
+                let coarse =
+                    |block: &usize| quantizers[*block] > above && self.rests[*block] <= now;
+                picked += blocks.filter(coarse).map(|block| u64::from(pick(block))).sum::<u64>();
             }
         }
         picked

@@ -103,7 +103,7 @@ pub struct PipelineOptions {
     pub bitrate: Bitrate,
 
     /// h264, av1
-    #[arg(long, value_name = "CODEC", default_value = "h264", value_parser = values::codec)]
+    #[arg(long, value_name = "CODEC", default_value = "h264", value_parser = values::one_codec)]
     pub codec: Codec,
 
     /// 420, 444

@@ -73,11 +73,11 @@ pub fn bitrate(text: &str) -> Result<Bitrate, String> {
         .ok_or_else(|| "write it as 800k or 2.5M, from 10k to 1000M".to_owned())
 }
 
-pub fn codec(text: &str) -> Result<Codec, String> {
-    match text {
-        "h264" => Ok(Codec::H264),
-        "av1" => Ok(Codec::Av1),
-        _ => Err("there are h264 and av1".to_owned()),
+/// One that is to be used whatever else there is.
+pub fn one_codec(text: &str) -> Result<Codec, String> {
+    match codec(text)? {
+        CodecChoice::Only(codec) => Ok(codec),
+        CodecChoice::Auto => Err("name one of them".to_owned()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! How close what is shown is to the screen, block by block: one that is stale must not hide in the mean.
 
+use std::fmt;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
@@ -19,7 +20,8 @@ pub struct Closeness {
     pub luma: f64,
     /// The farther of the two.
     pub colour: f64,
-    pub worst: Block,
+    /// Of luma, and of both colours.
+    pub worst: [Block; 2],
 }
 
 /// A block of one plane; its place is in pixels of the screen.
@@ -29,6 +31,12 @@ pub struct Block {
     pub x: usize,
     pub y: usize,
     pub closeness: f64,
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {},{} {:.1} dB", self.plane, self.x, self.y, self.closeness)
+    }
 }
 
 /// A screenshot as a frame.
@@ -47,9 +55,11 @@ pub fn compare(screen: &FrameBody, shown: &Planes) -> Option<Closeness> {
     let mut source = Planes::new(real, shown.chroma);
     convert::update(&mut source, screen, &Rect::of(real).into());
     let factor = shown.chroma.factor() as usize;
-    let mut worst = Block { plane: 'Y', x: 0, y: 0, closeness: EQUAL };
+    let none = |plane| Block { plane, x: 0, y: 0, closeness: EQUAL };
+    let mut worst = [none('Y'), none('U')];
     let mut plane = |name, a: &Plane, b: &Plane, factor: usize| {
         let (mut all, side) = (0, BLOCK / factor);
+        let worst = &mut worst[usize::from(name != 'Y')];
         let (width, height) = (a.size.width as usize, a.size.height as usize);
         for y in (0..height).step_by(side) {
             for x in (0..width).step_by(side) {
@@ -59,7 +69,7 @@ pub fn compare(screen: &FrameBody, shown: &Planes) -> Option<Closeness> {
                 all += error;
                 let closeness = psnr(error, (right - x) * (bottom - y));
                 if closeness < worst.closeness {
-                    worst = Block { plane: name, x: x * factor, y: y * factor, closeness };
+                    *worst = Block { plane: name, x: x * factor, y: y * factor, closeness };
                 }
             }
         }
@@ -105,10 +115,11 @@ mod tests {
         for chroma in [Chroma::Yuv420, Chroma::Yuv444] {
             let mut shown = Planes::new(size, chroma);
             convert::update(&mut shown, &screen, &Rect::of(size).into());
-            assert_eq!(compare(&screen, &shown).unwrap().worst.closeness, EQUAL);
+            let worst = compare(&screen, &shown).unwrap().worst;
+            assert!(worst.iter().all(|block| block.closeness == EQUAL), "{worst:?}");
             // A cursor of one column.
             (33..40).for_each(|y| screen.row_mut(&Rect::new(70, y, 1, 1), y).fill(0));
-            let Closeness { luma, worst, .. } = compare(&screen, &shown).unwrap();
+            let Closeness { luma, worst: [worst, _], .. } = compare(&screen, &shown).unwrap();
             assert_eq!((worst.plane, worst.x, worst.y), ('Y', 64, 32));
             assert!(worst.closeness < 20.0 && luma > 30.0, "{worst:?} {luma}");
             (33..40).for_each(|y| screen.row_mut(&Rect::new(70, y, 1, 1), y).fill(200));

@@ -14,7 +14,7 @@ use farpane_proto::rtp::Header;
 use farpane_transport::memory::{Far, Sent};
 use farpane_transport::{Channel, Event, PathState, PathStats};
 use farpane_wire::Message as _;
-use farpane_wire::v1::{ControlMessage, Visibility, control_message};
+use farpane_wire::v1::{ControlMessage, StatsMessage, Visibility, control_message};
 
 use crate::Error;
 use crate::random::Random;
@@ -47,6 +47,8 @@ pub struct Viewer {
     stream: Option<Stream>,
     /// Something is missing: nothing can be shown before the next key frame.
     broken: bool,
+    /// Of the coarsest part of the picture, as the host says.
+    pub quantizer: u32,
     pub counts: Counts,
 }
 
@@ -63,6 +65,7 @@ impl Viewer {
             newest: None,
             stream: None,
             broken: true,
+            quantizer: 0,
             counts: Counts::default(),
         }
     }
@@ -118,11 +121,11 @@ impl Viewer {
         Ok(false)
     }
 
-    /// What is shown now, and how it should be sampled; `None` while something is missing.
-    pub fn picture(&self) -> Result<Option<(Planes, Chroma)>, Error> {
+    /// What is shown now, and what it should be; `None` while something is missing.
+    pub fn picture(&self) -> Result<Option<(Planes, VideoFormat)>, Error> {
         match &self.stream {
             Some(Stream { decoder, format, .. }) if !self.broken => {
-                Ok(Some((decoder.picture()?, format.chroma)))
+                Ok(Some((decoder.picture()?, *format)))
             }
             _ => Ok(None),
         }
@@ -141,6 +144,11 @@ impl Viewer {
                     }
                     _ => Ok(None),
                 }
+            }
+            Sent::Message(Channel::Stats, bytes) => {
+                let stats = StatsMessage::decode(bytes.as_slice())?;
+                self.quantizer = stats.frames.last().map_or(self.quantizer, |f| f.quantizer);
+                Ok(None)
             }
             Sent::Closed => Err("the session ended without a word".into()),
             _ => Ok(None),

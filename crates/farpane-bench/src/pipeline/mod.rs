@@ -217,11 +217,12 @@ pub fn run(
     let before = Usage::now();
     let began = clock.now();
     // Both receivers live until the engine has ended.
-    let builder = Engine::builder().encoder_threads(plan.threads).on_event(move |event| match event {
-        Event::Frame(record) => _ = records.send(record),
-        Event::Ended { detail, .. } => _ = ended.send(detail),
-        Event::Connected { .. } | Event::PathLost | Event::Report(_) => {}
-    });
+    let builder =
+        Engine::builder().encoder_threads(plan.threads).on_event(move |event| match event {
+            Event::Frame(record) => _ = records.send(record),
+            Event::Ended { detail, .. } => _ = ended.send(detail),
+            Event::Connected { .. } | Event::PathLost | Event::Report(_) => {}
+        });
     let engine = builder.start(desktop, sink, clock);
     let (broke_off, until, usage) = loop {
         let left = plan.span.saturating_sub(clock.now().since(began));

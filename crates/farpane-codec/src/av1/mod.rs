@@ -55,7 +55,7 @@ pub(crate) struct Av1 {
     /// Of each block, as the viewer has it.
     quantizers: Vec<u8>,
     sharpener: Sharpener,
-    /// Blocks that stayed coarse when they were coded at the finest quantizer of rate control.
+    /// Blocks that stayed coarser than what they were coded at.
     stubborn: Vec<bool>,
     /// Pictures in a row that were coded again without any gain, and how coarse the picture is.
     futile: u32,
@@ -153,9 +153,8 @@ impl Av1 {
 
     /// Activates about `most` blocks that gain by being coded again, stubborn ones or others; returns how many.
     fn sharpen(&mut self, quantizer: u8, most: u64, now: Time, stubborn: bool) -> u64 {
-        let above = quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
         let active = &mut self.active;
-        self.sharpener.select(&self.quantizers, above, now, most, |block| {
+        self.sharpener.select(&self.quantizers, above(quantizer), now, most, |block| {
             let picked = self.stubborn[block] == stubborn;
             active[block] |= u8::from(picked);
             picked
@@ -199,7 +198,7 @@ impl Av1 {
                     |shown: &[Rows<'_>; 3]| accuracy::apparent(source, shown, x, y, quantizer);
                 let apparent = shown.as_ref().map_or(quantizer, apparent);
                 *before = if apparent <= good { quantizer } else { apparent };
-                self.stubborn[at] = quantizer == FINE && *before > FINE;
+                self.stubborn[at] = *before > above(quantizer);
             }
         }
         self.source.handle_coded();
@@ -252,7 +251,7 @@ impl Encoder for Av1 {
         let mut sharpened = 0;
         if sharpen > 0 {
             sharpened = self.sharpen(quantizer, sharpen, now, false);
-            insist = sharpened == 0 && quantizer == FINE;
+            insist = sharpened == 0;
             sharpened += if insist { self.sharpen(quantizer, sharpen, now, true) } else { 0 };
         }
         self.widen();
@@ -277,7 +276,7 @@ impl Encoder for Av1 {
             self.code(scale(quantizer), true, time + Duration::from_micros(1))?;
         }
         self.last = Some(time);
-        self.coded(quantizer, if insist { GOOD } else { quantizer });
+        self.coded(quantizer, if insist { quantizer.max(GOOD) } else { quantizer });
         obu::split(&self.unit.data, &mut self.units);
         self.rate.coded(quantizer, self.unit.data.len(), key_frame, sharpened);
         let again = self.again(sharpened > 0);
@@ -291,6 +290,11 @@ impl Encoder for Av1 {
             film: false,
         }))
     }
+}
+
+/// What gains by being coded again at `quantizer` is coarser than this.
+fn above(quantizer: u8) -> u8 {
+    quantizer + if quantizer == FINE { 0 } else { WORTHLESS }
 }
 
 fn failed(failure: Failure) -> EncodeError {
