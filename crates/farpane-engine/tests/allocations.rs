@@ -189,8 +189,9 @@ impl Drop for Server {
     }
 }
 
-/// What the X11 library allocates for a frame at most: replies and events have a buffer each.
-const REPLIES: u64 = 100;
+/// What the X11 library allocates for a frame at most: replies and events have a buffer each, and a program that draws
+/// without end has some hundreds of events between two frames.
+const REPLIES: u64 = 1_000;
 
 #[test]
 fn an_x11_desktop_in_use_allocates_for_replies_alone() {

@@ -306,7 +306,7 @@ fn looks_like(decoded: &Path, expected: std::ops::Range<usize>) {
     assert_eq!(numbers, expected.clone().collect::<Vec<_>>());
     for (number, planes) in expected.zip(pictures) {
         let [luma, chroma] = qualities(planes, &picture(number));
-        assert!(luma > 40.0 && chroma > 41.0, "picture {number}: {luma:.1} dB, {chroma:.1} dB");
+        assert!(luma > 36.0 && chroma > 40.0, "picture {number}: {luma:.1} dB, {chroma:.1} dB");
     }
 }
 

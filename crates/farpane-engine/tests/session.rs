@@ -540,8 +540,8 @@ fn an_encoder_that_is_behind_is_asked_until_the_picture_is_out() {
     fn open(codec: Codec, config: &EncoderConfig) -> Opened {
         Ok(Box::new(Late { encoder: farpane_codec::open(codec, config)?, behind: 0 }))
     }
-    let config = Config { open_encoder: open, ..Config::default() };
-    let session = Session::start(config, |desktop| {
+    let builder = Engine::builder().open_encoder(open);
+    let session = Session::start(builder, |desktop| {
         let still: Source = "synthetic:idle,size=320x240".parse().unwrap();
         *desktop = still.open(Clock::start()).unwrap();
     });

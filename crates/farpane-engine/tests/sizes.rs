@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use farpane_codec::decode;
 use farpane_desktop::{CaptureError, CaptureHandle, Captured, Capturer, Source};
-use farpane_engine::{Config, Engine, Event};
+use farpane_engine::{Engine, Event};
 use farpane_media::{
     Bitrate, Chroma, Clock, Codec, Frame, FrameBody, FramePool, Rect, Size, Time, VideoFormat,
 };
@@ -120,10 +120,10 @@ impl Session {
         // The path comes first, so that no picture is displaced before there is somebody to see it.
         far.connect_showing(formats.to_vec(), estimate);
         let (told, events) = channel();
-        let engine =
-            Engine::start(desktop, Box::new(near), Config::default(), clock, move |event| {
-                let _ = told.send(event);
-            });
+        let builder = Engine::builder().on_event(move |event| {
+            let _ = told.send(event);
+        });
+        let engine = builder.start(desktop, near, clock);
         Session { _engine: engine, far, events }
     }
 

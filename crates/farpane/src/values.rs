@@ -75,9 +75,11 @@ pub fn bitrate(text: &str) -> Result<Bitrate, String> {
 
 /// One that is to be used whatever else there is.
 pub fn one_codec(text: &str) -> Result<Codec, String> {
-    match codec(text)? {
-        CodecChoice::Only(codec) => Ok(codec),
-        CodecChoice::Auto => Err("name one of them".to_owned()),
+    match codec(text) {
+        Ok(CodecChoice::Only(codec)) => Ok(codec),
+        Err(why) if text == "av1" => Err(why),
+        _ if has_av1() => Err("there are h264 and av1".to_owned()),
+        _ => Err("there is h264".to_owned()),
     }
 }
 
