@@ -172,6 +172,7 @@ fn no_part_of_a_resting_picture_is_stale() {
         (Size::new(333, 201), Chroma::Yuv420, 1, 2),
         (Size::new(333, 201), Chroma::Yuv444, 3, 30),
         (Size::new(65, 17), Chroma::Yuv420, 1, 1),
+        (Size::new(960, 640), Chroma::Yuv420, 2, 1),
     ];
     for (seed, (size, chroma, threads, mbps)) in (1..).zip(cases) {
         let mut random = Random(seed * 7_919);

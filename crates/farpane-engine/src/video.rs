@@ -276,6 +276,7 @@ impl Video {
         self.stamps = Stamps { narrowed, converted: self.shared.clock.now(), ..frame.stamps };
         self.frame = frame.seq;
         drop(frame);
+        self.skipped = false;
         self.code(Why::Change, key)
     }
 

@@ -41,6 +41,10 @@ const LONGEST: Duration = Duration::from_millis(100);
 const PART: u64 = 16;
 /// So often is a resting picture coded again without any gain.
 const FUTILE: u32 = 12;
+/// A picture that has rested for so long is compared with its source all over, and again while that finds something, so
+/// often.
+const DOUBT: Duration = Duration::from_millis(500);
+const DOUBTS: u32 = 4;
 
 /// See the module.
 pub(crate) struct Av1 {
@@ -60,6 +64,9 @@ pub(crate) struct Av1 {
     /// Pictures in a row that were coded again without any gain, and how coarse the picture is.
     futile: u32,
     coarseness: u64,
+    /// When the whole picture is to be compared with its source, and how often it may still be.
+    doubt: Option<Time>,
+    doubts: u32,
     active: Vec<u8>,
     changed: Vec<(u16, u16)>,
     displacements: Vec<Vector>,
@@ -109,6 +116,8 @@ impl Av1 {
             stubborn: vec![false; blocks],
             futile: 0,
             coarseness: 0,
+            doubt: None,
+            doubts: 0,
             active: vec![0; blocks],
             changed: Vec::with_capacity(blocks),
             displacements: Vec::new(),
@@ -218,7 +227,24 @@ impl Av1 {
             }
             self.futile = 0;
         }
-        self.sharpener.due(&self.quantizers).map(|due| due.max(self.rate.free()))
+        self.sharpener.due(&self.quantizers).map(|due| due.max(self.rate.free())).or(self.doubt)
+    }
+
+    /// Compares all of the picture with its source: what a coded part does to those beside it, which nobody looked at, may
+    /// add up.
+    fn look_all_over(&mut self, now: Time) {
+        let source = self.source.now();
+        let Some(shown) = self.library.shown() else { return };
+        let mut found = false;
+        for (at, quantizer) in self.quantizers.iter_mut().enumerate() {
+            let (x, y) = (at % self.width * 16, at / self.width * 16);
+            let apparent = accuracy::apparent(source, &shown, x, y, FINE);
+            if apparent > GOOD.max(*quantizer) {
+                (*quantizer, self.stubborn[at], found) = (apparent, true, true);
+            }
+        }
+        self.doubts -= 1;
+        self.doubt = (found && self.doubts > 0).then_some(now + DOUBT);
     }
 }
 
@@ -244,6 +270,11 @@ impl Encoder for Av1 {
         let mut key_frame = request.key_frame || self.last.is_none();
         let Changes { new, moved } = self.plan(key_frame, now);
         let blocks = self.active.len() as u64;
+        if key_frame || new + moved > 0 {
+            (self.doubt, self.doubts) = (Some(now + DOUBT), DOUBTS);
+        } else if self.doubt.is_some_and(|doubt| doubt <= now) {
+            self.look_all_over(now);
+        }
         let coarse = self.sharpener.coarse(&self.quantizers, now);
         let Choice { mut quantizer, sharpen } =
             self.rate.choose(now, bitrate, new, coarse, key_frame);
