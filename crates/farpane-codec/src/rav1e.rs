@@ -256,7 +256,6 @@ fn scale(quantizer: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rate::FINE;
 
     #[test]
     fn quantizers_have_h264s_scale() {
@@ -265,6 +264,6 @@ mod tests {
             let expected = 6.0 * f64::log2(step / 5.0);
             assert!((f64::from(scale(quantizer)) - expected).abs() < 1.1, "{quantizer}");
         }
-        assert!(scale(31) <= FINE && scale(40) > FINE);
+        assert!(scale(31) <= SHARP && scale(40) > SHARP);
     }
 }
