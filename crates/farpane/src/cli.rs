@@ -102,8 +102,7 @@ pub struct PipelineOptions {
     #[arg(long, value_name = "RATE", default_value = "8M", value_parser = values::bitrate)]
     pub bitrate: Bitrate,
 
-    /// h264, av1
-    #[arg(long, value_name = "CODEC", default_value = "h264", value_parser = values::one_codec)]
+    #[arg(long, value_name = "CODEC", default_value = "h264", value_parser = values::one_codec, help = values::one_codec_help())]
     pub codec: Codec,
 
     /// 420, 444
@@ -249,7 +248,7 @@ mod tests {
                     --size 1920x1080 --seconds 1.5 --threads 1,2 --file a.y4m b.bgrx --fps 30 --json - --csv c --html h";
         assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
         let line = "farpane bench pipeline --display synthetic:scroll,size=640x480 --seconds 2 --bitrate 2.5M \
-                    --codec av1 --chroma 420 --threads 1 --json - --trace t.json";
+                    --codec h264 --chroma 420 --threads 1 --json - --trace t.json";
         assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
     }
 }

@@ -73,6 +73,10 @@ pub fn bitrate(text: &str) -> Result<Bitrate, String> {
         .ok_or_else(|| "write it as 800k or 2.5M, from 10k to 1000M".to_owned())
 }
 
+pub fn one_codec_help() -> &'static str {
+    if has_av1() { "h264, av1" } else { "h264, which is all that this build has" }
+}
+
 /// One that is to be used whatever else there is.
 pub fn one_codec(text: &str) -> Result<Codec, String> {
     match codec(text) {
