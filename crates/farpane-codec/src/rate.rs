@@ -37,6 +37,8 @@ const MOTION: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_millis(250);
 /// How long the link may take for one share of sharpening: what changes meanwhile waits for as long.
 const SHARE: Duration = Duration::from_millis(20);
+/// In bits, three packets: on thin links smaller shares would be all headers.
+const LEAST: f64 = 3.0 * 1_200.0 * 8.0;
 /// Of the picture's blocks at most in one share, which bounds the time that the encoder takes.
 const PART: f64 = 0.25;
 /// The finest quantizer is aimed at if the link carries all there is to sharpen in this time, else a pass that is coarser
@@ -198,7 +200,8 @@ impl Rate {
         } else {
             [FINE, MOVING, LARGE].into_iter().find(soon).unwrap_or(step).min(step)
         };
-        let room = self.rate * if self.changed == 0.0 { SHARE } else { BURST }.as_secs_f64();
+        let time = if self.changed == 0.0 { SHARE } else { BURST };
+        let room = (self.rate * time.as_secs_f64()).max(LEAST);
         let blocks = (room / price(quantizer) - self.changed).min(self.blocks * PART).max(1.0);
         self.gain = Some(gain(quantizer));
         Choice { quantizer, sharpen: blocks as u64 }

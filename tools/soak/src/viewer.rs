@@ -25,7 +25,7 @@ const LONGEST_GAP: u32 = 4;
 /// How long a live session may take to answer anything, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A new key frame is asked for after so many units, where each look decodes all since the last one.
-const LONGEST_RUN: u32 = 400;
+const LONGEST_RUN: u32 = 2_000;
 
 /// What has arrived since the start.
 #[derive(Clone, Copy, Debug, Default)]
