@@ -34,7 +34,7 @@ const SUPERBLOCK: usize = 4;
 /// The finest of the library's quantizers short of losslessness, for blocks that come out coarse at the usual one.
 const FINEST: u8 = 2;
 /// What cannot be had finer than this with it is taken as fine.
-const GOOD: u8 = 22;
+const GOOD: u8 = 16;
 /// Longer than this between pictures tells nothing of how fast they come.
 const LONGEST: Duration = Duration::from_millis(100);
 /// A picture of which less than this share is new is no load.
