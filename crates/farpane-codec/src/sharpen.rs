@@ -23,13 +23,21 @@ pub(crate) struct Sharpener {
     side: usize,
     /// From when on each block rests.
     rests: Vec<Time>,
+    /// Until then nothing is sharpened.
+    held: Time,
     /// The square where the next share begins.
     next: usize,
 }
 
 impl Sharpener {
     pub(crate) fn new(width: usize, height: usize, side: usize) -> Sharpener {
-        Sharpener { width, side, rests: vec![Time::ZERO; width * height], next: 0 }
+        Sharpener {
+            width,
+            side,
+            rests: vec![Time::ZERO; width * height],
+            held: Time::ZERO,
+            next: 0,
+        }
     }
 
     /// The block is new.
@@ -44,9 +52,20 @@ impl Sharpener {
         self.rests[block] = now + STILL;
     }
 
+    /// So many blocks are what others were. A page that scrolls is sharpened when it stops: what it uncovers meanwhile is
+    /// about to be covered again, and a picture in between would take all of the encoder's copying once more.
+    pub(crate) fn handle_moves(&mut self, moved: u64, now: Time) {
+        if moved * 64 > self.rests.len() as u64 {
+            self.held = now + STILL;
+        }
+    }
+
     /// What rests and is coarse, by the quantizer of each block.
     pub(crate) fn coarse(&self, quantizers: &[u8], now: Time) -> Coarse {
         let mut coarse = Coarse::default();
+        if now < self.held {
+            return coarse;
+        }
         for (quantizer, rests) in quantizers.iter().zip(&self.rests) {
             if *quantizer > FINE && *rests <= now {
                 coarse.blocks += 1;
@@ -59,7 +78,7 @@ impl Sharpener {
     /// When something coarse begins to rest, or has; `None` if nothing is coarse.
     pub(crate) fn due(&self, quantizers: &[u8]) -> Option<Time> {
         let coarse = quantizers.iter().zip(&self.rests).filter(|(quantizer, _)| **quantizer > FINE);
-        coarse.map(|(_, rests)| *rests).min()
+        coarse.map(|(_, rests)| *rests).min().map(|due| due.max(self.held))
     }
 
     /// Offers resting blocks coarser than `above` to `pick`, in whole squares, from where the last share ended, until it has
@@ -121,6 +140,18 @@ mod tests {
         assert_eq!(selected(&mut sharpener, &quantizers, at(1), 3), [4, 9, 10, 11]);
         assert_eq!(selected(&mut sharpener, &quantizers, at(1), 1), [12, 13]);
         assert_eq!(selected(&mut sharpener, &quantizers, at(1), 100).len(), 14, "all there is");
+    }
+
+    #[test]
+    fn a_page_that_scrolls_is_left_alone() {
+        let mut sharpener = Sharpener::new(64, 2, 1);
+        let quantizers = [COARSE; 128];
+        sharpener.handle_moves(2, at(900));
+        assert_eq!(sharpener.coarse(&quantizers, at(901)).blocks, 128, "a window that is dragged");
+        sharpener.handle_moves(3, at(1_000));
+        assert_eq!(sharpener.coarse(&quantizers, at(1_059)), Coarse::default());
+        assert_eq!(sharpener.due(&quantizers), Some(at(1_060)));
+        assert_eq!(sharpener.coarse(&quantizers, at(1_060)).blocks, 128);
     }
 
     #[test]

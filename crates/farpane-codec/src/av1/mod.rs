@@ -275,6 +275,7 @@ impl Encoder for Av1 {
         } else if self.doubt.is_some_and(|doubt| doubt <= now) {
             self.look_all_over(now);
         }
+        self.sharpener.handle_moves(moved, now);
         let coarse = self.sharpener.coarse(&self.quantizers, now);
         let Choice { mut quantizer, sharpen } =
             self.rate.choose(now, bitrate, new, coarse, key_frame);

@@ -129,6 +129,8 @@ impl Screen {
         let key_frame = request.key_frame || self.number.is_none();
         self.plan(key_frame, request.now);
         let changed = self.plans.iter().filter(|plan| **plan == Plan::Code).count() as u64;
+        let moved = self.plans.iter().filter(|plan| matches!(plan, Plan::Move(_))).count() as u64;
+        self.sharpener.handle_moves(moved, request.now);
         let coarse = self.sharpener.coarse(&self.quantizers[self.shown], request.now);
         let choose = |rate: &mut Rate, coarse: Coarse| {
             rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
