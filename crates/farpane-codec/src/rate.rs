@@ -50,6 +50,8 @@ const UNREST: Duration = Duration::from_millis(500);
 const PAID: Duration = Duration::from_millis(2);
 /// However thin the link, a resting picture is coded again after this.
 const LONGEST: Duration = Duration::from_secs(2);
+/// A picture that turns out so many times larger than meant is there sooner coded again, coarser: coding takes time as well.
+const TOO_MUCH: f64 = 3.0;
 /// What the link owes is forgotten beyond so many bursts: the transport holds pictures back by then.
 const MOST_DEBT: f64 = 15.0;
 /// Bits a block at quantizer 30 of a page of small text, which is as dense as desktops get.
@@ -225,7 +227,7 @@ impl Rate {
     /// Whether a picture that is new to the viewer came out so large that coding it again, coarser, has it there sooner.
     pub(crate) fn is_oversize(&mut self, quantizer: u8, bytes: usize) -> bool {
         let bits = bytes as f64 * 8.0;
-        let oversize = !self.is_little() && quantizer < COARSEST && bits > 2.0 * self.burst;
+        let oversize = !self.is_little() && quantizer < COARSEST && bits > TOO_MUCH * self.burst;
         if oversize {
             self.density = bits / (self.changed * scale(quantizer));
             self.motion = self.motion.map(|(at, density)| (at, density.max(self.density)));
