@@ -37,13 +37,6 @@ pub struct CodedPicture {
     pub arrived: Time,
 }
 
-impl CodedPicture {
-    /// Whether it was coded from that picture of the material.
-    pub(crate) fn is_of(&self, step: u32) -> bool {
-        self.step == step
-    }
-}
-
 /// What coding took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {

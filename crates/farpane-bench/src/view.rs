@@ -93,14 +93,15 @@ pub(crate) fn look(
         if changed {
             seen.changes.extend(change.handle_change(time, &frame.damage, size));
         }
-        while let Some(picture) = next.next_if(|picture| picture.is_of(step) && picture.now <= time)
+        while let Some(picture) =
+            next.next_if(|picture| picture.step == step && picture.now <= time)
         {
             viewer.show(picture, frame, &change.region)?;
         }
         change.handle_tick(changed, |region| viewer.luma(region, time));
         seen.looks.push(Look { time, changed, quality: viewer.quality });
         // What is coded between two ticks.
-        while let Some(picture) = next.next_if(|picture| picture.is_of(step)) {
+        while let Some(picture) = next.next_if(|picture| picture.step == step) {
             viewer.show(picture, frame, &change.region)?;
             change.handle_tick(false, |region| viewer.luma(region, time));
         }

@@ -25,8 +25,6 @@ const MOVING: u8 = 24;
 pub(crate) const COARSEST: u8 = 45;
 /// The least that a pass of sharpening gains where the picture is coarsest.
 const STEP: u8 = 6;
-/// A macroblock that gains no more than this is not coded again for it.
-pub(crate) const WORTHLESS: u8 = 2;
 
 /// A picture that follows a pause may take this long on the link, two frames of 30 a second: 66 kB at 8 Mb/s, a dense page
 /// at quantizer 42.
@@ -70,7 +68,7 @@ pub(crate) struct Coarse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) quantizer: u8,
-    /// How many macroblocks to code again of those that gain more than [`WORTHLESS`] by it.
+    /// How many macroblocks to code again of those that gain by it.
     pub(crate) sharpen: u64,
 }
 
@@ -99,7 +97,6 @@ pub(crate) struct Rate {
     sharpened: Option<Time>,
     /// Of the picture in hand.
     changed: f64,
-    burst: f64,
     /// How many quantizers what is sharpened gains.
     gain: Option<u8>,
 }
@@ -120,7 +117,6 @@ impl Rate {
             busy: None,
             sharpened: None,
             changed: 0.0,
-            burst: 0.0,
             gain: None,
         }
     }
@@ -146,7 +142,6 @@ impl Rate {
             }
         }
         self.rate = rate;
-        self.burst = rate * BURST.as_secs_f64();
         self.changed = changed as f64;
 
         let little = self.is_little();
@@ -215,6 +210,11 @@ impl Rate {
         self.last.unwrap_or(Time::ZERO) + carried.unwrap_or(LONGEST).clamp(PAID, LONGEST)
     }
 
+    /// Bits that a picture after a pause may have.
+    fn burst(&self) -> f64 {
+        self.rate * BURST.as_secs_f64()
+    }
+
     fn is_little(&self) -> bool {
         self.changed * 64.0 <= self.blocks
     }
@@ -227,7 +227,7 @@ impl Rate {
     /// Whether a picture that is new to the viewer came out so large that coding it again, coarser, has it there sooner.
     pub(crate) fn is_oversize(&mut self, quantizer: u8, bytes: usize) -> bool {
         let bits = bytes as f64 * 8.0;
-        let oversize = !self.is_little() && quantizer < COARSEST && bits > TOO_MUCH * self.burst;
+        let oversize = !self.is_little() && quantizer < COARSEST && bits > TOO_MUCH * self.burst();
         if oversize {
             self.density = bits / (self.changed * scale(quantizer));
             self.motion = self.motion.map(|(at, density)| (at, density.max(self.density)));
@@ -238,7 +238,7 @@ impl Rate {
     /// Accounts for a coded picture, in which `sharpened` macroblocks were coded again.
     pub(crate) fn coded(&mut self, quantizer: u8, bytes: usize, key_frame: bool, sharpened: u64) {
         let bits = bytes as f64 * 8.0;
-        self.debt = (self.debt + bits).min(MOST_DEBT * self.burst);
+        self.debt = (self.debt + bits).min(MOST_DEBT * self.burst());
         if let Some(gain) = self.gain {
             if sharpened > 0 && self.changed == 0.0 {
                 let seen = bits / (sharpened as f64 * residue(gain) * scale(quantizer));
@@ -301,8 +301,7 @@ mod tests {
             let Choice { quantizer, sharpen } =
                 self.rate.choose(now, RATE, changed, coarse, key_frame);
             let before = self.quantizers.clone();
-            let above = quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
-            let sharpened = self.sharpener.select(&before, above, now, sharpen, |block| {
+            let sharpened = self.sharpener.select(&before, quantizer, now, sharpen, |block| {
                 self.quantizers[block] = quantizer;
                 true
             });

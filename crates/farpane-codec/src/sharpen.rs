@@ -9,10 +9,18 @@ use farpane_media::Time;
 
 use crate::rate::{Coarse, FINE};
 
+/// A block that gains no more than this is not coded again for it, unless it is for good.
+const WORTHLESS: u8 = 2;
+
 /// What has not changed for so long rests,
 const STILL: Duration = Duration::from_millis(60);
 /// or for so long if it was about to rest, or just had, when it changed: the next frame of an animation.
 const LIVELY: Duration = Duration::from_millis(300);
+
+/// Whether what the viewer has at quantizer `before` gains by being coded again at `quantizer`.
+pub(crate) fn gains(before: u8, quantizer: u8) -> bool {
+    before > quantizer + if quantizer == FINE { 0 } else { WORTHLESS }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -81,12 +89,12 @@ impl Sharpener {
         coarse.map(|(_, rests)| *rests).min().map(|due| due.max(self.held))
     }
 
-    /// Offers resting blocks coarser than `above` to `pick`, in whole squares, from where the last share ended, until it has
-    /// taken about `most` of them. Returns how many.
+    /// Offers resting blocks that gain by being coded again at `quantizer` to `pick`, in whole squares, from where the last
+    /// share ended, until it has taken about `most` of them. Returns how many.
     pub(crate) fn select(
         &mut self,
         quantizers: &[u8],
-        above: u8,
+        quantizer: u8,
         now: Time,
         most: u64,
         mut pick: impl FnMut(usize) -> bool,
@@ -103,8 +111,9 @@ impl Sharpener {
             let (left, top) = (square % columns * side, square / columns * side);
             for row in (top..top + side).take_while(|row| row * width < self.rests.len()) {
                 let blocks = row * width + left..row * width + (left + side).min(width);
-                let coarse =
-                    |block: &usize| quantizers[*block] > above && self.rests[*block] <= now;
+                let coarse = |block: &usize| {
+                    gains(quantizers[*block], quantizer) && self.rests[*block] <= now
+                };
                 picked += blocks.filter(coarse).map(|block| u64::from(pick(block))).sum::<u64>();
             }
         }

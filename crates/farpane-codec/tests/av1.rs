@@ -2,17 +2,16 @@
 
 #![cfg(all(feature = "libaom", feature = "av1-decoder"))]
 
+mod av1_session;
 mod drawing;
 
 use std::time::Duration;
 
-use farpane_codec::decode::{self, Decoder};
-use farpane_codec::{
-    Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, open,
-};
+use farpane_codec::{Chroma, Codec, EncodeError, EncoderConfig, Picture, Request, open};
 use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 use farpane_pixel::{Plane, Planes, convert};
 
+use av1_session::Session;
 use drawing::{Random, fill, frame, text};
 
 const SIZE: Size = Size::new(640, 368);
@@ -20,60 +19,12 @@ const FRAME: Duration = Duration::from_millis(33);
 /// The mean squared error that the encoder lets rest, of a block of 16x16 samples: half the square of the step at 22.
 const GOOD: f64 = 32.0;
 
-/// An encoder and what its viewer sees.
-struct Session {
-    encoder: Box<dyn Encoder>,
-    decoder: Box<dyn Decoder>,
-    shown: Option<Planes>,
-    now: Time,
-    bitrate: Bitrate,
-    /// Of the last access unit.
-    bytes: usize,
-    /// When the picture gains from being coded again.
-    again: Option<Time>,
-    key_frames: usize,
+fn session(size: Size, chroma: Chroma, threads: u32, bitrate: Bitrate) -> Session {
+    let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads };
+    Session::new(open(Codec::Av1, &config).unwrap(), bitrate, FRAME)
 }
 
 impl Session {
-    fn new(size: Size, chroma: Chroma, threads: u32, bitrate: Bitrate) -> Session {
-        let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads };
-        Session {
-            encoder: open(Codec::Av1, &config).unwrap(),
-            decoder: decode::open(Codec::Av1).unwrap(),
-            shown: None,
-            now: Time::from_millis(1),
-            bitrate,
-            bytes: 0,
-            again: None,
-            key_frames: 0,
-        }
-    }
-
-    fn update(&mut self, frame: &FrameBody, damage: &Region) {
-        self.encoder.update(Picture { frame, damage }).unwrap();
-    }
-
-    fn code(&mut self, key_frame: bool) {
-        self.code_at(self.now + FRAME, key_frame);
-    }
-
-    fn code_at(&mut self, now: Time, key_frame: bool) {
-        self.now = now;
-        let request = Request { key_frame, bitrate: self.bitrate, now: self.now };
-        match self.encoder.encode(&request).unwrap() {
-            Output::AccessUnit(unit) => {
-                let covered: usize = unit.units.iter().map(ExactSizeIterator::len).sum();
-                assert_eq!(covered, unit.data.len(), "the units are all there is");
-                self.bytes = unit.data.len();
-                self.again = unit.again;
-                self.key_frames += usize::from(unit.key_frame);
-                let shown = self.decoder.decode(unit.data).unwrap();
-                self.shown = Some(shown.expect("a picture without delay").clone());
-            }
-            Output::Skipped => panic!("our rate control drops nothing"),
-        }
-    }
-
     /// Codes the picture, and again whenever it gains by it, until it is as sharp as it gets.
     fn rest(&mut self) {
         self.code(false);
@@ -176,7 +127,7 @@ fn no_part_of_a_resting_picture_is_stale() {
     ];
     for (seed, (size, chroma, threads, mbps)) in (1..).zip(cases) {
         let mut random = Random(seed * 7_919);
-        let mut session = Session::new(size, chroma, threads, Bitrate::mbps(mbps));
+        let mut session = session(size, chroma, threads, Bitrate::mbps(mbps));
         let mut frame = frame(size);
         session.update(&frame, &Region::new());
         session.rest();
@@ -201,7 +152,7 @@ fn no_part_of_a_resting_picture_is_stale() {
 
 #[test]
 fn key_frames_come_first_on_request_and_never_else() {
-    let mut session = Session::new(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8));
+    let mut session = session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8));
     let mut random = Random(3);
     let mut frame = frame(SIZE);
     session.update(&frame, &Region::new());
@@ -219,7 +170,7 @@ fn key_frames_come_first_on_request_and_never_else() {
 fn a_first_picture_of_small_text_fits_the_link() {
     for (mbps, chroma) in [(2, Chroma::Yuv420), (8, Chroma::Yuv420), (8, Chroma::Yuv444)] {
         let size = Size::new(1280, 720);
-        let mut session = Session::new(size, chroma, 2, Bitrate::mbps(mbps));
+        let mut session = session(size, chroma, 2, Bitrate::mbps(mbps));
         let mut frame = frame(size);
         text(&mut frame, Rect::of(size), &mut Random(5));
         session.update(&frame, &Region::new());
@@ -231,7 +182,7 @@ fn a_first_picture_of_small_text_fits_the_link() {
 
 #[test]
 fn a_film_settles_at_the_bitrate_and_follows_it() {
-    let mut session = Session::new(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(4));
+    let mut session = session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(4));
     let mut random = Random(11);
     let mut frame = frame(SIZE);
     session.update(&frame, &Region::new());
@@ -264,7 +215,7 @@ fn a_film_settles_at_the_bitrate_and_follows_it() {
 #[test]
 fn only_full_chroma_keeps_colours_apart_that_are_a_pixel_wide() {
     let mut errors = [Chroma::Yuv420, Chroma::Yuv444].map(|chroma| {
-        let mut session = Session::new(SIZE, chroma, 2, Bitrate::mbps(8));
+        let mut session = session(SIZE, chroma, 2, Bitrate::mbps(8));
         let mut frame = frame(SIZE);
         for x in 100..200 {
             let colour = if x % 2 == 0 { [255, 0, 0] } else { [0, 0, 255] };
@@ -313,7 +264,7 @@ fn small_odd_and_long_pictures_are_coded() {
         [(1, 1), (1, 2), (1, 40), (17, 3), (15, 17), (16, 16), (17, 4_097), (8_192, 9)]
     {
         let size = Size::new(width, height);
-        let mut session = Session::new(size, Chroma::Yuv420, 2, Bitrate::mbps(1));
+        let mut session = session(size, Chroma::Yuv420, 2, Bitrate::mbps(1));
         let mut frame = frame(size);
         session.update(&frame, &Region::new());
         session.rest();

@@ -2,17 +2,17 @@
 
 #![cfg(all(feature = "rav1e", feature = "av1-decoder"))]
 
+mod av1_session;
 mod drawing;
 
 use std::time::Duration;
 
-use farpane_codec::decode::{self, Decoder};
-use farpane_codec::{
-    Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Rav1e, Request,
-};
+use farpane_codec::decode;
+use farpane_codec::{Chroma, Codec, EncodeError, Encoder, EncoderConfig, Picture, Rav1e, Request};
 use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 use farpane_pixel::{Planes, convert, quality};
 
+use av1_session::Session;
 use drawing::{Random, fill, frame, text};
 
 const SIZE: Size = Size::new(192, 96);
@@ -20,55 +20,16 @@ const FRAME: Duration = Duration::from_millis(40);
 /// A picture comes out after so many more at most.
 const AHEAD: u32 = 4;
 
-/// An encoder and what its viewer sees.
-struct Session {
-    encoder: Rav1e,
-    decoder: Box<dyn Decoder>,
-    shown: Option<Planes>,
-    now: Time,
-    bitrate: Bitrate,
-    bytes: usize,
-    quantizer: u8,
-    key_frame: bool,
-}
-
 fn config(size: Size, chroma: Chroma, bitrate: Bitrate) -> EncoderConfig {
     EncoderConfig { size, chroma, bitrate, max_fps: 30, threads: 2 }
 }
 
+fn session(size: Size, chroma: Chroma, bitrate: Bitrate) -> Session {
+    let encoder = Rav1e::new(&config(size, chroma, bitrate)).unwrap();
+    Session::new(Box::new(encoder), bitrate, FRAME)
+}
+
 impl Session {
-    fn new(size: Size, chroma: Chroma, bitrate: Bitrate) -> Session {
-        Session {
-            encoder: Rav1e::new(&config(size, chroma, bitrate)).unwrap(),
-            decoder: decode::open(Codec::Av1).unwrap(),
-            shown: None,
-            now: Time::from_millis(1),
-            bitrate,
-            bytes: 0,
-            quantizer: u8::MAX,
-            key_frame: false,
-        }
-    }
-
-    fn update(&mut self, frame: &FrameBody, damage: &Region) {
-        self.encoder.update(Picture { frame, damage }).unwrap();
-    }
-
-    fn code(&mut self, key_frame: bool) {
-        self.now += FRAME;
-        let request = Request { key_frame, bitrate: self.bitrate, now: self.now };
-        let Output::AccessUnit(unit) = self.encoder.encode(&request).unwrap() else {
-            panic!("nothing is skipped")
-        };
-        let covered: usize = unit.units.iter().map(ExactSizeIterator::len).sum();
-        assert_eq!(covered, unit.data.len(), "the units are all there is");
-        self.bytes = unit.data.len();
-        self.quantizer = unit.quantizer.expect("known");
-        self.key_frame = unit.key_frame;
-        let shown = self.decoder.decode(unit.data).unwrap();
-        self.shown = Some(shown.expect("a picture without delay").clone());
-    }
-
     /// Codes until the picture is out; returns how many earlier ones came before it.
     fn catch_up(&mut self) -> u32 {
         for earlier in 0..=AHEAD {
@@ -117,7 +78,7 @@ fn a_page_turns_sharp_and_what_is_typed_on_it_arrives() {
     for (size, chroma) in
         [(SIZE, Chroma::Yuv420), (Size::new(131, 77), Chroma::Yuv420), (SIZE, Chroma::Yuv444)]
     {
-        let mut session = Session::new(size, chroma, Bitrate::mbps(2));
+        let mut session = session(size, chroma, Bitrate::mbps(2));
         let mut frame = page(size);
         session.update(&frame, &Region::new());
         assert_eq!(session.catch_up(), 0, "a first picture comes at once");
@@ -139,7 +100,7 @@ fn a_page_turns_sharp_and_what_is_typed_on_it_arrives() {
 #[test]
 fn full_chroma_keeps_coloured_text_sharp() {
     let [half, full] = [Chroma::Yuv420, Chroma::Yuv444].map(|chroma| {
-        let mut session = Session::new(SIZE, chroma, Bitrate::mbps(4));
+        let mut session = session(SIZE, chroma, Bitrate::mbps(4));
         let mut frame = frame(SIZE);
         for x in (20..120).step_by(2) {
             fill(&mut frame, Rect::new(x, 30, 1, 40), [255, 0, 0]);
@@ -154,7 +115,7 @@ fn full_chroma_keeps_coloured_text_sharp() {
 
 #[test]
 fn key_frames_come_first_and_on_request_with_the_newest_picture() {
-    let mut session = Session::new(SIZE, Chroma::Yuv420, Bitrate::mbps(2));
+    let mut session = session(SIZE, Chroma::Yuv420, Bitrate::mbps(2));
     let mut frame = page(SIZE);
     session.update(&frame, &Region::new());
     session.code(false);
@@ -175,7 +136,7 @@ fn key_frames_come_first_and_on_request_with_the_newest_picture() {
 
 #[test]
 fn pictures_in_motion_come_in_order_and_the_last_one_when_they_stop() {
-    let mut session = Session::new(SIZE, Chroma::Yuv420, Bitrate::mbps(1));
+    let mut session = session(SIZE, Chroma::Yuv420, Bitrate::mbps(1));
     let mut frames = Vec::new();
     for at in 0..12 {
         let mut next = frame(SIZE);
@@ -196,7 +157,7 @@ fn pictures_in_motion_come_in_order_and_the_last_one_when_they_stop() {
 
 #[test]
 fn a_target_that_is_far_from_the_last_is_followed() {
-    let mut session = Session::new(SIZE, Chroma::Yuv420, Bitrate::kbps(1_000));
+    let mut session = session(SIZE, Chroma::Yuv420, Bitrate::kbps(1_000));
     let mut random = Random(3);
     let mut film = |session: &mut Session, pictures: u32| {
         let mut bytes = 0;
@@ -228,7 +189,7 @@ fn a_target_that_is_far_from_the_last_is_followed() {
 fn the_smallest_pictures_have_a_margin() {
     for (width, height) in [(1, 1), (1, 40), (17, 3)] {
         let size = Size::new(width, height);
-        let mut session = Session::new(size, Chroma::Yuv420, Bitrate::mbps(1));
+        let mut session = session(size, Chroma::Yuv420, Bitrate::mbps(1));
         let mut frame = frame(size);
         fill(&mut frame, Rect::of(size), [200, 30, 60]);
         session.update(&frame, &Region::new());

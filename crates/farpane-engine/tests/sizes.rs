@@ -11,7 +11,7 @@ use farpane_media::{
     Bitrate, Chroma, Clock, Codec, Frame, FrameBody, FramePool, Rect, Size, Time, VideoFormat,
 };
 use farpane_pixel::{Planes, convert, quality};
-use farpane_proto::depacketize::{av1, h264};
+use farpane_proto::depacketize::{self, Depacketizer};
 use farpane_proto::rtp::Header;
 use farpane_transport::memory::{Far, Sent, pair};
 use farpane_wire::v1::EndReason;
@@ -130,7 +130,7 @@ impl Session {
     /// Decodes what comes until it shows `slide` sharply.
     fn see(&self, format: VideoFormat, slide: Slide) {
         let picture = slide.picture();
-        let (mut h264, mut av1) = (h264::Depacketizer::default(), av1::Depacketizer::default());
+        let mut depacketizer = Depacketizer::new(format.codec);
         let mut decoder = decode::open(format.codec).unwrap();
         let mut sequence = 0u16;
         let mut closest = 0.0f64;
@@ -151,23 +151,9 @@ impl Session {
                 ssrc: 1,
             };
             sequence = sequence.wrapping_add(1);
-            let mut units = Vec::new();
-            match format.codec {
-                Codec::Av1 => {
-                    av1.handle_packet(&header, &payload).unwrap();
-                    while let Some(av1::Event::Unit(unit)) = av1.poll_event() {
-                        units.push(unit.data.to_vec());
-                    }
-                }
-                _ => {
-                    h264.handle_packet(&header, &payload).unwrap();
-                    while let Some(h264::Event::Unit(unit)) = h264.poll_event() {
-                        units.push(unit.data.to_vec());
-                    }
-                }
-            }
-            for unit in units {
-                let shown = decoder.decode(&unit).unwrap().expect("a picture without delay");
+            depacketizer.handle_packet(&header, &payload).unwrap();
+            while let Some(depacketize::Event::Unit(unit)) = depacketizer.poll_event() {
+                let shown = decoder.decode(unit.data).unwrap().expect("a picture without delay");
                 let close = closeness(&picture, shown);
                 closest = closest.max(close);
                 if close >= 38.0 {

@@ -16,12 +16,7 @@ pub mod rate;
 pub mod rtp;
 
 /// From RTP payloads back to access or temporal units, one codec a file.
-pub mod depacketize {
-    pub mod av1;
-    pub mod h264;
-
-    mod reassembly;
-}
+pub mod depacketize;
 
 #[doc(hidden)]
 pub mod fuzzing;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use farpane_media::Codec;
-use farpane_proto::depacketize::{av1, h264};
+use farpane_proto::depacketize::{Depacketizer, Error, Event as Assembled, av1, h264};
 use farpane_proto::packetize::Packetizer;
 use farpane_proto::rtp::Header;
 use str0m::format::{Codec as RtcCodec, CodecExtra};
@@ -376,49 +376,24 @@ fn assert_same(got: &[Unit], sent: &[Unit]) {
 
 /// The units that our depacketizer finds whole in these packets.
 fn depacketize(codec: Codec, packets: &[(Header, &[u8])]) -> Vec<Unit> {
-    match codec {
-        Codec::H264 => depacketize_h264(packets),
-        _ => depacketize_av1(packets),
-    }
-}
-
-fn depacketize_h264(packets: &[(Header, &[u8])]) -> Vec<Unit> {
-    use h264::{Depacketizer, Error, Event};
     let drain = |depacketizer: &mut Depacketizer, units: &mut Vec<Unit>| {
         while let Some(event) = depacketizer.poll_event() {
-            if let Event::Unit(unit) = event {
-                let (time, key_frame) = (unit.time, unit.is_key_frame());
-                units.push(Unit { time, key_frame, stream: unit.data.to_vec() });
+            if let Assembled::Unit(unit) = event {
+                let stream = unit.data.to_vec();
+                units.push(Unit { time: unit.time, key_frame: unit.key_frame, stream });
             }
         }
     };
-    let (mut depacketizer, mut units) = (Depacketizer::default(), Vec::new());
+    let (mut depacketizer, mut units) = (Depacketizer::new(codec), Vec::new());
     for (header, payload) in packets {
         let taken = depacketizer.handle_packet(header, payload);
-        assert!(matches!(taken, Ok(()) | Err(Error::Duplicate | Error::Late)), "{taken:?}");
-        drain(&mut depacketizer, &mut units);
-    }
-    while depacketizer.is_waiting() {
-        depacketizer.give_up();
-        drain(&mut depacketizer, &mut units);
-    }
-    units
-}
-
-fn depacketize_av1(packets: &[(Header, &[u8])]) -> Vec<Unit> {
-    use av1::{Depacketizer, Error, Event};
-    let drain = |depacketizer: &mut Depacketizer, units: &mut Vec<Unit>| {
-        while let Some(event) = depacketizer.poll_event() {
-            if let Event::Unit(unit) = event {
-                let (time, key_frame) = (unit.time, unit.is_key_frame());
-                units.push(Unit { time, key_frame, stream: unit.data.to_vec() });
-            }
-        }
-    };
-    let (mut depacketizer, mut units) = (Depacketizer::default(), Vec::new());
-    for (header, payload) in packets {
-        let taken = depacketizer.handle_packet(header, payload);
-        assert!(matches!(taken, Ok(()) | Err(Error::Duplicate | Error::Late)), "{taken:?}");
+        let usual = matches!(
+            taken,
+            Ok(())
+                | Err(Error::H264(h264::Error::Duplicate | h264::Error::Late))
+                | Err(Error::Av1(av1::Error::Duplicate | av1::Error::Late))
+        );
+        assert!(usual, "{taken:?}");
         drain(&mut depacketizer, &mut units);
     }
     while depacketizer.is_waiting() {

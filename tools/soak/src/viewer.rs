@@ -9,7 +9,7 @@ use farpane_codec::{Chroma, Codec};
 use farpane_media::{Bitrate, Size, VideoFormat};
 use farpane_pixel::{Plane, Planes};
 use farpane_proto::PacketMeta;
-use farpane_proto::depacketize::{av1, h264};
+use farpane_proto::depacketize::{Depacketizer, Event as Assembled};
 use farpane_proto::rtp::Header;
 use farpane_transport::memory::{Far, Sent};
 use farpane_transport::{Channel, Event, PathState, PathStats};
@@ -184,19 +184,23 @@ impl Viewer {
             ssrc: 1,
         };
         let (counts, broken) = (&mut self.counts, &mut self.broken);
-        stream.depacketizer.handle(&header, payload, |unit| {
-            let Some((data, key_frame)) = unit else {
+        stream.depacketizer.handle_packet(&header, payload)?;
+        // Nothing comes late here.
+        if stream.depacketizer.is_waiting() {
+            stream.depacketizer.give_up();
+        }
+        while let Some(event) = stream.depacketizer.poll_event() {
+            let Assembled::Unit(unit) = event else {
                 *broken = true;
-                return Ok(());
+                continue;
             };
-            *broken &= !key_frame;
-            if *broken {
-                return Ok(());
+            *broken &= !unit.key_frame;
+            if !*broken {
+                counts.pictures += 1;
+                counts.key_frames += u64::from(unit.key_frame);
+                stream.decoder.take(unit.data, unit.key_frame)?;
             }
-            counts.pictures += 1;
-            counts.key_frames += u64::from(key_frame);
-            stream.decoder.take(data, key_frame)
-        })?;
+        }
         if self.broken || stream.decoder.is_long() {
             // The host thins these out.
             self.far.emit(Event::KeyFrameRequest);
@@ -214,59 +218,12 @@ struct Stream {
 
 impl Stream {
     fn new(format: VideoFormat) -> Result<Stream, Error> {
-        let depacketizer = match format.codec {
-            Codec::Av1 => Depacketizer::Av1(av1::Depacketizer::default()),
-            Codec::H264 | Codec::Null => Depacketizer::H264(h264::Depacketizer::default()),
-        };
+        let depacketizer = Depacketizer::new(format.codec);
         let decoder = match (format.codec, format.chroma) {
             (Codec::H264, Chroma::Yuv444) => Shown::Later { stream: Vec::new(), units: 0 },
             (codec, _) => Shown::Now { decoder: decode::open(codec)?, picture: None },
         };
         Ok(Stream { format, depacketizer, decoder })
-    }
-}
-
-enum Depacketizer {
-    H264(h264::Depacketizer),
-    Av1(av1::Depacketizer),
-}
-
-impl Depacketizer {
-    /// Gives `each` the units that are now whole and whether they are key frames, or `None` for one that is lost.
-    /// Nothing comes late here, so that a gap is given up at once.
-    fn handle(
-        &mut self,
-        header: &Header,
-        payload: &[u8],
-        mut each: impl FnMut(Option<(&[u8], bool)>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        match self {
-            Depacketizer::H264(depacketizer) => {
-                depacketizer.handle_packet(header, payload)?;
-                if depacketizer.is_waiting() {
-                    depacketizer.give_up();
-                }
-                while let Some(event) = depacketizer.poll_event() {
-                    each(match event {
-                        h264::Event::Unit(unit) => Some((unit.data, unit.is_key_frame())),
-                        h264::Event::Lost { .. } => None,
-                    })?;
-                }
-            }
-            Depacketizer::Av1(depacketizer) => {
-                depacketizer.handle_packet(header, payload)?;
-                if depacketizer.is_waiting() {
-                    depacketizer.give_up();
-                }
-                while let Some(event) = depacketizer.poll_event() {
-                    each(match event {
-                        av1::Event::Unit(unit) => Some((unit.data, unit.is_key_frame())),
-                        av1::Event::Lost { .. } => None,
-                    })?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

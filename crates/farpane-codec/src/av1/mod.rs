@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use farpane_media::{Chroma, Size, Time};
 
 use crate::obu;
-use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
+use crate::rate::{Choice, Coarse, FINE, Rate};
 use crate::screen::{Vector, moves};
-use crate::sharpen::Sharpener;
+use crate::sharpen::{Sharpener, gains};
 use crate::source::Source;
 use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 use ffi::{Failure, Library, Rows, Setup, Unit};
@@ -160,14 +160,20 @@ impl Av1 {
         changes
     }
 
-    /// Activates about `most` blocks that gain by being coded again, stubborn ones or others; returns how many.
-    fn sharpen(&mut self, quantizer: u8, most: u64, now: Time, stubborn: bool) -> u64 {
-        let active = &mut self.active;
-        self.sharpener.select(&self.quantizers, above(quantizer), now, most, |block| {
-            let picked = self.stubborn[block] == stubborn;
-            active[block] |= u8::from(picked);
-            picked
-        })
+    /// Activates what `choice` is about to sharpen, stubborn blocks after all others; returns how many blocks, and whether
+    /// they are stubborn.
+    fn sharpen(&mut self, choice: Choice, now: Time) -> (u64, bool) {
+        let Choice { quantizer, sharpen } = choice;
+        let mut pick = |stubborn: bool| {
+            let active = &mut self.active;
+            self.sharpener.select(&self.quantizers, quantizer, now, sharpen, |block| {
+                let picked = self.stubborn[block] == stubborn;
+                active[block] |= u8::from(picked);
+                picked
+            })
+        };
+        let others = pick(false);
+        if sharpen == 0 || others > 0 { (others, false) } else { (pick(true), true) }
     }
 
     /// Activates the whole of each superblock that is active in part.
@@ -207,7 +213,7 @@ impl Av1 {
                     |shown: &[Rows<'_>; 3]| accuracy::apparent(source, shown, x, y, quantizer);
                 let apparent = shown.as_ref().map_or(quantizer, apparent);
                 *before = if apparent <= good { quantizer } else { apparent };
-                self.stubborn[at] = *before > above(quantizer);
+                self.stubborn[at] = gains(*before, quantizer);
             }
         }
         self.source.handle_coded();
@@ -277,15 +283,9 @@ impl Encoder for Av1 {
         }
         self.sharpener.handle_moves(moved, now);
         let coarse = self.sharpener.coarse(&self.quantizers, now);
-        let Choice { mut quantizer, sharpen } =
-            self.rate.choose(now, bitrate, new, coarse, key_frame);
-        let mut insist = false;
-        let mut sharpened = 0;
-        if sharpen > 0 {
-            sharpened = self.sharpen(quantizer, sharpen, now, false);
-            insist = sharpened == 0;
-            sharpened += if insist { self.sharpen(quantizer, sharpen, now, true) } else { 0 };
-        }
+        let choice = self.rate.choose(now, bitrate, new, coarse, key_frame);
+        let (sharpened, insist) = self.sharpen(choice, now);
+        let mut quantizer = choice.quantizer;
         self.widen();
         // When in haste the library passes over what its source was before, however coarse.
         let speed = if sharpened > 0 { CAREFUL } else { self.headroom.speed() };
@@ -299,7 +299,7 @@ impl Encoder for Av1 {
             let interval = interval.clamp(self.frame_time, LONGEST.max(self.frame_time));
             self.headroom.handle_picture(began.elapsed(), interval);
         }
-        if sharpen == 0 && self.rate.is_oversize(quantizer, self.unit.data.len()) {
+        if choice.sharpen == 0 && self.rate.is_oversize(quantizer, self.unit.data.len()) {
             // The library goes on from what the viewer will never have.
             key_frame = true;
             self.active.fill(1);
@@ -322,11 +322,6 @@ impl Encoder for Av1 {
             film: false,
         }))
     }
-}
-
-/// What gains by being coded again at `quantizer` is coarser than this.
-fn above(quantizer: u8) -> u8 {
-    quantizer + if quantizer == FINE { 0 } else { WORTHLESS }
 }
 
 fn failed(failure: Failure) -> EncodeError {

@@ -26,7 +26,7 @@ use farpane_media::Time;
 use farpane_pixel::convert::{Chroma, Planes};
 
 use crate::h264::Format;
-use crate::rate::{Choice, Coarse, FINE, Rate, WORTHLESS};
+use crate::rate::{Choice, Coarse, Rate};
 use crate::sharpen::Sharpener;
 use crate::source::Source;
 use crate::{AccessUnit, EncodeError, Output, Picture, Request};
@@ -204,10 +204,9 @@ impl Screen {
 
     /// Plans to code again about `most` blocks that gain by it; returns how many.
     fn sharpen(&mut self, quantizer: u8, most: u64, now: Time) -> u64 {
-        let above = quantizer + if quantizer == FINE { 0 } else { WORTHLESS };
         let (plans, quantizers) = (&mut self.plans, &self.quantizers[self.shown]);
         // What is new as well does not rest.
-        self.sharpener.select(quantizers, above, now, most, |block| {
+        self.sharpener.select(quantizers, quantizer, now, most, |block| {
             plans[block] = Plan::Code;
             true
         })

@@ -32,6 +32,15 @@ pub enum Event<U> {
     },
 }
 
+impl<U> Event<U> {
+    pub fn map<V>(self, unit: impl FnOnce(U) -> V) -> Event<V> {
+        match self {
+            Event::Unit(whole) => Event::Unit(unit(whole)),
+            Event::Lost { time, loss } => Event::Lost { time, loss },
+        }
+    }
+}
+
 /// Why a packet is not taken, whatever is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {

@@ -1,0 +1,71 @@
+//! An encoder of AV1 and a viewer who decodes what it codes: for the tests of each of them.
+
+#![allow(dead_code, reason = "each test binary looks at a part of this")]
+
+use std::time::Duration;
+
+use farpane_codec::decode::{self, Decoder};
+use farpane_codec::{Codec, Encoder, Output, Picture, Request};
+use farpane_media::{Bitrate, FrameBody, Region, Time};
+use farpane_pixel::Planes;
+
+/// An encoder and what its viewer sees.
+pub struct Session {
+    pub encoder: Box<dyn Encoder>,
+    pub decoder: Box<dyn Decoder>,
+    pub shown: Option<Planes>,
+    pub now: Time,
+    pub bitrate: Bitrate,
+    /// Between pictures.
+    frame: Duration,
+    /// Of the last access unit.
+    pub bytes: usize,
+    pub quantizer: u8,
+    pub key_frame: bool,
+    /// When the picture gains from being coded again.
+    pub again: Option<Time>,
+    pub key_frames: usize,
+}
+
+impl Session {
+    pub fn new(encoder: Box<dyn Encoder>, bitrate: Bitrate, frame: Duration) -> Session {
+        Session {
+            encoder,
+            decoder: decode::open(Codec::Av1).unwrap(),
+            shown: None,
+            now: Time::from_millis(1),
+            bitrate,
+            frame,
+            bytes: 0,
+            quantizer: u8::MAX,
+            key_frame: false,
+            again: None,
+            key_frames: 0,
+        }
+    }
+
+    pub fn update(&mut self, frame: &FrameBody, damage: &Region) {
+        self.encoder.update(Picture { frame, damage }).unwrap();
+    }
+
+    pub fn code(&mut self, key_frame: bool) {
+        self.code_at(self.now + self.frame, key_frame);
+    }
+
+    pub fn code_at(&mut self, now: Time, key_frame: bool) {
+        self.now = now;
+        let request = Request { key_frame, bitrate: self.bitrate, now };
+        let Output::AccessUnit(unit) = self.encoder.encode(&request).unwrap() else {
+            panic!("nothing is skipped")
+        };
+        let covered: usize = unit.units.iter().map(ExactSizeIterator::len).sum();
+        assert_eq!(covered, unit.data.len(), "the units are all there is");
+        self.bytes = unit.data.len();
+        self.quantizer = unit.quantizer.expect("known");
+        self.again = unit.again;
+        self.key_frame = unit.key_frame;
+        self.key_frames += usize::from(unit.key_frame);
+        let shown = self.decoder.decode(unit.data).unwrap();
+        self.shown = Some(shown.expect("a picture without delay").clone());
+    }
+}
