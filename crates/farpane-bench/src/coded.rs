@@ -56,7 +56,8 @@ pub struct Coded {
     pub settings: String,
 }
 
-/// Measures one piece of work.
+/// Measures one piece of work. While an encoder runs no other thread of this process does, so that the process's time is
+/// that of the encoder's threads; the calling thread's would miss its helpers.
 pub(crate) struct Stopwatch {
     wall: Instant,
     cpu: Duration,
@@ -73,9 +74,8 @@ impl Stopwatch {
     }
 }
 
-/// While an encoder runs no other thread of this process does, so that this counts the encoder's threads and no more;
-/// the calling thread's clock would miss its helpers.
-fn process_cpu() -> Duration {
+/// Of all threads of this process since it began.
+pub(crate) fn process_cpu() -> Duration {
     let now = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

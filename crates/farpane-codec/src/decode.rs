@@ -10,6 +10,7 @@ mod h264;
 #[cfg(any(feature = "av1-decoder", feature = "openh264"))]
 mod picture;
 
+use farpane_media::Size;
 use farpane_pixel::Planes;
 
 #[cfg(feature = "av1-decoder")]
@@ -28,6 +29,12 @@ pub trait Decoder: Send {
     /// # Errors
     /// See [`DecodeError`]; go on with the next key frame.
     fn decode(&mut self, access_unit: &[u8]) -> Result<Option<&Planes>, DecodeError>;
+}
+
+/// Whether a decoder that shows pictures of `shown` was given some of `size`: as large, or what H.264 rounds that up to.
+pub fn fits(shown: Size, size: Size) -> bool {
+    let side = |shown: u32, side: u32| shown == side || shown == crate::h264::coded_side(side);
+    side(shown.width, size.width) && side(shown.height, size.height)
 }
 
 /// Makes a decoder for 8-bit pictures: H.264 of 4:2:0, AV1 of 4:2:0 and 4:4:4.

@@ -44,6 +44,11 @@ pub(crate) struct Format {
 /// Samples of a macroblock's side.
 pub(crate) const BLOCK: u32 = 16;
 
+/// What a side of a picture is coded as: see [`Format::coded`].
+pub(crate) fn coded_side(side: u32) -> u32 {
+    side.max(BLOCK).next_multiple_of(2)
+}
+
 impl Format {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Format, EncodeError> {
         let EncoderConfig { size, chroma, .. } = *config;
@@ -51,8 +56,7 @@ impl Format {
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::H264, size, limit: LIMIT });
         }
-        let even = |length: u32| length.max(BLOCK).next_multiple_of(2);
-        let coded = Size::new(even(size.width), even(size.height));
+        let coded = Size::new(coded_side(size.width), coded_side(size.height));
         let (width, height) = (coded.width.div_ceil(BLOCK), coded.height.div_ceil(BLOCK));
         let max_fps = config.max_fps.clamp(1, 60);
         Ok(Format {

@@ -76,7 +76,8 @@ impl fmt::Display for Options {
     /// As it is written, in full.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Options { scene, seed, size, fps } = self;
-        let name = Scene::ALL.iter().find(|(_, known)| known == scene).map_or("", |(name, _)| name);
+        let known = Scene::ALL.iter().find(|(_, known)| known == scene);
+        let (name, _) = known.expect("every scene is listed");
         write!(f, "{name},seed={seed},size={size},fps={fps}")
     }
 }

@@ -6,7 +6,17 @@ use farpane_desktop::Desktop;
 use farpane_media::Clock;
 use farpane_transport::Transport;
 
-use crate::{Config, Engine, Event, OpenEncoder, threads};
+use crate::{Engine, Event, OpenEncoder, threads};
+
+/// What one session runs with; see [`Builder`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Config {
+    pub open_encoder: OpenEncoder,
+    pub encoder_threads: u32,
+    pub max_fps: u32,
+    pub view_only: bool,
+    pub path_patience: Duration,
+}
 
 /// Sets a session up. What is not said is as a person at a browser wants it.
 #[must_use = "nothing runs before `start`"]
@@ -17,7 +27,15 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new() -> Builder {
-        Builder { config: Config::default(), events: Box::new(|_| ()) }
+        let config = Config {
+            open_encoder: farpane_codec::open,
+            encoder_threads: 2,
+            max_fps: 60,
+            view_only: false,
+            // With the 5 s of silence after which a path counts as lost, a vanished viewer is freed within 30 s.
+            path_patience: Duration::from_secs(24),
+        };
+        Builder { config, events: Box::new(|_| ()) }
     }
 
     /// Shows the desktop and ignores all input of the viewer.

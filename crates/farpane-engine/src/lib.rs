@@ -63,8 +63,6 @@ mod shared;
 mod threads;
 mod video;
 
-pub use video::Record;
-
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -73,6 +71,7 @@ use farpane_media::{Codec, Size, VideoFormat};
 use farpane_transport::Waker;
 
 pub use builder::Builder;
+pub use video::Record;
 
 // What a session is made of.
 pub use farpane_codec::formats;
@@ -83,29 +82,6 @@ pub use farpane_wire::v1::EndReason;
 
 /// As [`farpane_codec::open`].
 pub type OpenEncoder = fn(Codec, &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError>;
-
-/// What one session runs with; see [`Builder`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Config {
-    pub open_encoder: OpenEncoder,
-    pub encoder_threads: u32,
-    pub max_fps: u32,
-    pub view_only: bool,
-    pub path_patience: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            open_encoder: farpane_codec::open,
-            encoder_threads: 2,
-            max_fps: 60,
-            view_only: false,
-            // With the 5 s of silence after which a path counts as lost, a vanished viewer is freed within 30 s.
-            path_patience: Duration::from_secs(24),
-        }
-    }
-}
 
 /// What a running session tells its owner, from the net thread; the receiver must not block.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,11 +19,12 @@ use farpane_wire::v1::{
 };
 use farpane_wire::{MAX_CHANNEL_BYTES, Message};
 
+use crate::builder::Config;
 use crate::input::{Act, Acts};
 use crate::messages::{Cursors, Hand, frame_record};
 use crate::shared::Shared;
 use crate::video::Record;
-use crate::{Config, Event, Report, Signal, SignalReply};
+use crate::{Event, Report, Signal, SignalReply};
 
 /// How long frame records are gathered before they travel.
 const STATS_EVERY: Duration = Duration::from_millis(250);

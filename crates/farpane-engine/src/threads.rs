@@ -9,10 +9,11 @@ use farpane_media::Clock;
 use farpane_queue::{latest, ring};
 use farpane_transport::Transport;
 
+use crate::builder::Config;
 use crate::net::{Net, Outside};
 use crate::shared::Shared;
 use crate::video::Video;
-use crate::{Config, Engine, Event, capture, input};
+use crate::{Engine, Event, capture, input};
 
 /// Packets that may be on their way from the video to the net thread: a key frame of almost 5 MB.
 pub(crate) const PACKETS: usize = 4096;

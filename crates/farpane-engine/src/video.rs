@@ -1,7 +1,7 @@
 //! The video thread: from the newest frame to packets.
 //!
 //! One loop, one sleep. It works when there is a new picture, a key frame to make up, a skipped picture to code again or
-//! a still picture that is worth refining, and when the transport is not backed up; otherwise it is parked.
+//! one that the encoder says gains by it, and when the transport is not backed up; otherwise it is parked.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -21,7 +21,7 @@ use farpane_queue::{Producer, Taker};
 use farpane_transport::Waker;
 use farpane_wire::v1::EndReason;
 
-use crate::Config;
+use crate::builder::Config;
 use crate::net::Command;
 use crate::shared::Shared;
 use crate::threads::PACKETS;
@@ -62,14 +62,14 @@ pub struct Record {
 /// What a picture is coded for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Why {
-    /// It is new, or was and had to be skipped.
+    /// It is new.
     Change,
     /// The viewer needs a start.
     KeyFrame,
     /// The viewer asks for a sign of life.
     KeepAlive,
-    /// It rests and can be sharper.
-    Sharpen,
+    /// It is the one before, which had to be skipped, is not out yet, or can be sharper.
+    Again,
 }
 
 pub(crate) struct Video {
@@ -86,7 +86,7 @@ pub(crate) struct Video {
     rate: Controller,
     key_frames: KeyFrames,
     /// When the current picture is to be coded once more without having changed, and whether the change has not been seen
-    /// yet, as the encoder's bit budget was spent.
+    /// yet, as the encoder's bit budget was spent or it is behind.
     again: Time,
     skipped: bool,
     failures: u32,
@@ -232,8 +232,7 @@ impl Video {
             return self.repeat(Why::KeepAlive, now).map(|()| None);
         }
         if self.again <= now {
-            let why = if self.skipped { Why::Change } else { Why::Sharpen };
-            return self.repeat(why, now).map(|()| None);
+            return self.repeat(Why::Again, now).map(|()| None);
         }
         Ok(Some(self.again.min(self.key_frames.poll_timeout().unwrap_or(Time::NEVER))))
     }
@@ -323,7 +322,7 @@ impl Video {
         let began = self.shared.clock.now();
         let output = encoder.encode(&Request { key_frame: key, bitrate: target, now: began })?;
         let now = self.shared.clock.now();
-        if why == Why::Change && !self.skipped {
+        if why == Why::Change {
             selector.handle_picture(now, now.since(began), now.since(self.coded));
             self.coded = now;
         }

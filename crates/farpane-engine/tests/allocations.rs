@@ -158,7 +158,7 @@ fn a_drawn_desktop_in_use_costs_no_allocation_and_no_log_line() {
         ("window", FORMATS[1]),
     ] {
         let source = format!("synthetic:{scene},size=960x540,fps=120");
-        let session = Session::start(&source, vec![format], Engine::builder(), |desktop| desktop);
+        let session = Session::start(&source, vec![format], Engine::builder());
         let spent = settled(&session, WINDOW, |_| 0);
         for thread in ["farpane-capture", "farpane-video", "farpane-net", "farpane-input", LINE] {
             assert!(spent.contains_key(thread), "{thread} in {spent:?}");
@@ -202,7 +202,7 @@ fn an_x11_desktop_in_use_allocates_for_replies_alone() {
         .stderr(Stdio::null())
         .spawn()
         .expect("this test needs xterm: apt-get install xterm");
-    let session = Session::start(&server.1, FORMATS.to_vec(), Engine::builder(), |desktop| desktop);
+    let session = Session::start(&server.1, FORMATS.to_vec(), Engine::builder());
     let frames = 60;
     // What is never the same twice lets a buffer grow now and then.
     let spent = settled(&session, frames, |thread| match thread {

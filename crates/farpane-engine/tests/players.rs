@@ -132,8 +132,7 @@ impl Program {
             self.seen.push(line);
         }
         // What has closed its output is about to end or hangs.
-        let status = self.child.try_wait().unwrap();
-        let status = status.unwrap_or_else(|| self.child.wait().unwrap());
+        let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {:#?}", self.seen);
     }
 }

@@ -22,6 +22,7 @@ use farpane_wire::{MAX_CHANNEL_BYTES, Message};
 
 /// Nothing here takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+const CLOCK: &str = "synthetic:clock,size=320x240";
 
 /// What reached the desktop.
 #[derive(Debug, PartialEq)]
@@ -145,17 +146,18 @@ struct Session {
 
 impl Session {
     fn start(builder: Builder, change: impl FnOnce(&mut Desktop)) -> Session {
-        Session::start_heard(builder, change, |_| ())
+        Session::start_heard(CLOCK, builder, change, |_| ())
     }
 
     /// `hear` is told of events first, on the net thread.
     fn start_heard(
+        source: &str,
         builder: Builder,
         change: impl FnOnce(&mut Desktop),
         mut hear: impl FnMut(&Event) + Send + 'static,
     ) -> Session {
         let clock = Clock::start();
-        let source: Source = "synthetic:clock,size=320x240".parse().unwrap();
+        let source: Source = source.parse().unwrap();
         let (hands, done) = channel();
         let mut desktop = source.open(clock).unwrap();
         desktop.input = Box::new(Hands(hands));
@@ -541,10 +543,8 @@ fn an_encoder_that_is_behind_is_asked_until_the_picture_is_out() {
         Ok(Box::new(Late { encoder: farpane_codec::open(codec, config)?, behind: 0 }))
     }
     let builder = Engine::builder().open_encoder(open);
-    let session = Session::start(builder, |desktop| {
-        let still: Source = "synthetic:idle,size=320x240".parse().unwrap();
-        *desktop = still.open(Clock::start()).unwrap();
-    });
+    let still = "synthetic:idle,size=320x240";
+    let session = Session::start_heard(still, builder, |_| (), |_| ());
     // It says of nothing that it could be sharper, so nothing else makes the engine ask again.
     session
         .far
@@ -638,8 +638,8 @@ fn an_encoder_that_stands_still_holds_up_nobody_and_then_gets_the_newest() {
 
     let gate = GATE.lock().unwrap();
     let (told, captures) = channel();
-    let config = Engine::builder().open_encoder(open);
-    let session = Session::start(config, Telling::change(u64::MAX, told));
+    let builder = Engine::builder().open_encoder(open);
+    let session = Session::start(builder, Telling::change(u64::MAX, told));
     session.far.connect(Bitrate::mbps(8));
     let taken = loop {
         session.round_trip();
@@ -663,6 +663,7 @@ fn a_network_that_stands_still_holds_up_no_capture() {
     let gate = GATE.lock().unwrap();
     let (told, captures) = channel();
     let session = Session::start_heard(
+        CLOCK,
         Engine::builder(),
         Telling::change(u64::MAX, told),
         // On the net thread.

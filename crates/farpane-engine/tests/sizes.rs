@@ -176,21 +176,12 @@ impl Session {
 
 /// Of the luma within the picture, in dB; 0 when the sizes do not belong together.
 fn closeness(picture: &FrameBody, shown: &Planes) -> f64 {
-    let rounded = |side: u32| side.max(16).next_multiple_of(2);
-    let fits = |shown: u32, side: u32| shown == side || shown == rounded(side);
-    let (size, seen) = (picture.size, shown.size);
-    if !fits(seen.width, size.width) || !fits(seen.height, size.height) {
+    if !decode::fits(shown.size, picture.size) {
         return 0.0;
     }
-    let mut source = Planes::new(size, shown.chroma);
-    convert::update(&mut source, picture, &Rect::of(size).into());
-    let mut cut = Planes::new(size, shown.chroma);
-    for y in 0..size.height as usize {
-        let width = size.width as usize;
-        let to = y * cut.y.stride;
-        cut.y.data[to..to + width].copy_from_slice(&shown.y.row(y)[..width]);
-    }
-    quality::luma(&source, &cut)
+    let mut source = Planes::new(picture.size, shown.chroma);
+    convert::update(&mut source, picture, &Rect::of(picture.size).into());
+    quality::luma(&source, shown)
 }
 
 fn slide(width: u32, height: u32, seed: u32) -> Slide {

@@ -9,12 +9,10 @@ mod wire;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{c_int, c_void};
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use farpane_codec::{Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
-use farpane_desktop::CaptureHandle;
 use farpane_engine::Engine;
 use farpane_media::{Chroma, VideoFormat};
 use farpane_transport::{Channel, Event};
@@ -159,14 +157,9 @@ const FRAME: usize = 1920 * 1080 * 4 / PAGE;
 #[test]
 fn a_keystroke_touches_next_to_nothing() {
     watch();
-    let handle: Mutex<Option<CaptureHandle>> = Mutex::new(None);
     let builder = Engine::builder().open_encoder(open);
     let format = VideoFormat::new(Codec::H264, Chroma::Yuv420);
-    let session =
-        Session::start("synthetic:idle,size=1920x1080", vec![format], builder, |desktop| {
-            *handle.lock().unwrap() = Some(desktop.capturer.handle());
-            desktop
-        });
+    let session = Session::start("synthetic:idle,size=1920x1080", vec![format], builder);
     session.until("a sharp picture", || SHARP.load(Relaxed));
     let held = USED.load(Relaxed);
     let keystrokes = (4..30).map(|usage| {
@@ -186,7 +179,7 @@ fn a_keystroke_touches_next_to_nothing() {
 
     // The same way of measuring sees what goes over whole pictures.
     take_away();
-    handle.lock().unwrap().as_ref().unwrap().refresh();
+    session.refresh();
     press(&session, 4);
     session.frames(1);
     assert!(touched() > 2 * FRAME);

@@ -140,6 +140,7 @@ async fn live(
     let from = line.from;
     let (told, mut happened) = mpsc::unbounded_channel();
     let builder = Engine::builder().view_only(config.view_only).on_event(move |event| {
+        // Frames are many, and nobody here measures.
         if !matches!(event, Engined::Frame(_)) {
             // The receiver lives until the engine has ended.
             let _ = told.send(event);
@@ -162,6 +163,7 @@ async fn live(
                 Some(Engined::Report(report)) => {
                     let _ = events.send(Event::Report(report));
                 }
+                // Not sent above.
                 Some(Engined::Frame(_)) => {}
                 Some(Engined::Ended { reason, detail }) => break Outcome { reason, detail },
                 None => break Outcome::failed("the pipeline ended without saying why"),

@@ -18,7 +18,7 @@ use crate::{Event, ShareConfig, Visitor};
 /// So many spent codes are still refused with their own reason; older ones are unknown.
 const SPENT: usize = 8;
 
-/// So many visitors may be under way in the key exchange at once; the gate itself lets fewer in.
+/// So many visitors may wait, and so many be under way in the key exchange at once; the gate itself lets fewer in.
 const VISITORS: usize = 16;
 
 /// Why sharing ended without being asked to.

@@ -4,14 +4,61 @@ use farpane_media::{FrameBody, Rect};
 
 use crate::convert::Planes;
 
-/// Of the luma.
+/// Pixels of a block's side, as codecs look at a picture.
+const SIDE: usize = 16;
+
+/// Of the luma. `shown` may be larger than its source, by what a codec had to add.
 ///
 /// # Panics
-/// As every function here: if the pictures differ in size.
-pub fn luma(a: &Planes, b: &Planes) -> f64 {
-    assert_eq!(a.size, b.size, "pictures of one size");
-    let rows = (0..a.size.height as usize).flat_map(|y| a.y.row(y).iter().zip(b.y.row(y)));
-    psnr(rows.map(|(a, b)| square(*a, *b)).sum(), a.size.pixels())
+/// As every function here: if the pictures do not belong together.
+pub fn luma(source: &Planes, shown: &Planes) -> f64 {
+    let blocks = blocks(source, shown).filter(|block| block.plane == 0);
+    psnr(blocks.map(|block| block.error).sum(), source.size.pixels())
+}
+
+/// What one plane has of a block of 16x16 pixels, fewer at the edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Y, U, V.
+    pub plane: usize,
+    /// Of its top left, in pixels.
+    pub x: usize,
+    pub y: usize,
+    /// The sum of squared differences, and of how many samples.
+    pub error: u64,
+    pub samples: u64,
+}
+
+/// All blocks of all planes, each plane row by row. `shown` may be larger, as for [`luma`].
+pub fn blocks<'a>(source: &'a Planes, shown: &'a Planes) -> impl Iterator<Item = Block> + 'a {
+    let (size, seen) = (source.size, shown.size);
+    assert!(source.chroma == shown.chroma, "pictures of one format");
+    assert!(size.width <= seen.width && size.height <= seen.height, "{seen} shows all of {size}");
+    let factor = source.chroma.factor() as usize;
+    let planes =
+        [(&source.y, &shown.y, 1), (&source.u, &shown.u, factor), (&source.v, &shown.v, factor)];
+    planes.into_iter().enumerate().flat_map(|(plane, (source, shown, factor))| {
+        let (width, height) = (source.size.width as usize, source.size.height as usize);
+        let side = SIDE / factor;
+        let places = (0..height)
+            .step_by(side)
+            .flat_map(move |y| (0..width).step_by(side).map(move |x| (x, y)));
+        places.map(move |(x, y)| {
+            let (columns, rows) = (x..(x + side).min(width), y..(y + side).min(height));
+            let row = |y: usize| {
+                let pairs =
+                    source.row(y)[columns.clone()].iter().zip(&shown.row(y)[columns.clone()]);
+                pairs.map(|(a, b)| square(*a, *b)).sum::<u64>()
+            };
+            Block {
+                plane,
+                x: x * factor,
+                y: y * factor,
+                error: rows.clone().map(row).sum(),
+                samples: (columns.len() * rows.len()) as u64,
+            }
+        })
+    })
 }
 
 /// Of B, G and R apart.
@@ -43,13 +90,13 @@ fn square(a: u8, b: u8) -> u64 {
 }
 
 /// `error` is the sum of squared differences of `samples` 8-bit samples.
-fn psnr(error: u64, samples: u64) -> f64 {
+pub fn psnr(error: u64, samples: u64) -> f64 {
     10.0 * (255.0f64.powi(2) * samples as f64 / error as f64).log10()
 }
 
 #[cfg(test)]
 mod tests {
-    use farpane_media::Size;
+    use farpane_media::{Chroma, Size};
 
     use super::*;
 
@@ -67,5 +114,17 @@ mod tests {
         assert_eq!((b, r), (f64::INFINITY, f64::INFINITY));
         assert!((g - 48.13).abs() < 0.01);
         assert!((colour(&grey(10), &other) - 52.90).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_stale_sample_is_in_its_block_whatever_lies_beyond_the_source() {
+        let source = Planes::new(Size::new(35, 17), Chroma::Yuv420);
+        let mut shown = Planes::new(Size::new(36, 18), Chroma::Yuv420);
+        shown.y.data[17 * shown.y.stride] = 200;
+        shown.u.data[8 * shown.u.stride + 17] = 3;
+        let wrong: Vec<Block> = blocks(&source, &shown).filter(|block| block.error > 0).collect();
+        let last = Block { plane: 1, x: 32, y: 16, error: 9, samples: 2 };
+        assert_eq!(wrong, [last]);
+        assert_eq!(luma(&source, &shown), f64::INFINITY);
     }
 }

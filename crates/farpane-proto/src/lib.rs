@@ -10,13 +10,11 @@
     deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
 )]
 
+pub mod depacketize;
 pub mod packet;
 pub mod packetize;
 pub mod rate;
 pub mod rtp;
-
-/// From RTP payloads back to access or temporal units, one codec a file.
-pub mod depacketize;
 
 #[doc(hidden)]
 pub mod fuzzing;

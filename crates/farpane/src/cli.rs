@@ -155,7 +155,7 @@ pub struct ShareOptions {
     pub json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum CodecChoice {
     Auto,
     Only(Codec),

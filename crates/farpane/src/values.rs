@@ -35,15 +35,7 @@ pub fn coder_help() -> String {
 pub fn codec(text: &str) -> Result<CodecChoice, String> {
     match text {
         "auto" => Ok(CodecChoice::Auto),
-        "h264" => Ok(CodecChoice::Only(Codec::H264)),
-        "av1" if has_av1() => Ok(CodecChoice::Only(Codec::Av1)),
-        "av1" => {
-            Err("this build has no encoder for AV1: build it with the feature libaom or rav1e, or \
-                      take h264"
-                .to_owned())
-        }
-        _ if has_av1() => Err("there are auto, av1 and h264".to_owned()),
-        _ => Err("there are auto and h264".to_owned()),
+        _ => one_codec(text).map(CodecChoice::Only).map_err(|why| format!("{why}, or auto")),
     }
 }
 
@@ -79,9 +71,14 @@ pub fn one_codec_help() -> &'static str {
 
 /// One that is to be used whatever else there is.
 pub fn one_codec(text: &str) -> Result<Codec, String> {
-    match codec(text) {
-        Ok(CodecChoice::Only(codec)) => Ok(codec),
-        Err(why) if text == "av1" => Err(why),
+    match text {
+        "h264" => Ok(Codec::H264),
+        "av1" if has_av1() => Ok(Codec::Av1),
+        "av1" => {
+            Err("this build has no encoder for AV1: build it with the feature libaom or rav1e, or \
+                      take h264"
+                .to_owned())
+        }
         _ if has_av1() => Err("there are h264 and av1".to_owned()),
         _ => Err("there is h264".to_owned()),
     }

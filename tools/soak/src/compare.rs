@@ -4,13 +4,12 @@ use std::fmt;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
+use farpane_codec::decode;
 use farpane_media::{FrameBody, Rect, Size};
-use farpane_pixel::{Plane, Planes, convert};
+use farpane_pixel::{Planes, convert, quality};
 
 use crate::Error;
 
-/// Of luma; blocks of colour cover as much of the picture.
-const BLOCK: usize = 16;
 /// In place of infinity, for what is equal.
 const EQUAL: f64 = 99.0;
 
@@ -46,48 +45,30 @@ pub fn frame(size: Size, pixels: Vec<u8>) -> FrameBody {
 
 /// `None` when `shown` is a picture of another size. It may be larger by what codecs need to round up.
 pub fn compare(screen: &FrameBody, shown: &Planes) -> Option<Closeness> {
-    let rounded = |side: u32| side.max(16).next_multiple_of(2);
-    let fits = |shown: u32, screen: u32| shown == screen || shown == rounded(screen);
-    let (real, seen) = (screen.size, shown.size);
-    if !fits(seen.width, real.width) || !fits(seen.height, real.height) {
+    let size = screen.size;
+    if !decode::fits(shown.size, size) {
         return None;
     }
-    let mut source = Planes::new(real, shown.chroma);
-    convert::update(&mut source, screen, &Rect::of(real).into());
-    let factor = shown.chroma.factor() as usize;
+    let mut source = Planes::new(size, shown.chroma);
+    convert::update(&mut source, screen, &Rect::of(size).into());
     let none = |plane| Block { plane, x: 0, y: 0, closeness: EQUAL };
     let mut worst = [none('Y'), none('U')];
-    let mut plane = |name, a: &Plane, b: &Plane, factor: usize| {
-        let (mut all, side) = (0, BLOCK / factor);
-        let worst = &mut worst[usize::from(name != 'Y')];
-        let (width, height) = (a.size.width as usize, a.size.height as usize);
-        for y in (0..height).step_by(side) {
-            for x in (0..width).step_by(side) {
-                let (right, bottom) = ((x + side).min(width), (y + side).min(height));
-                let row = |y: usize| squares(&a.row(y)[x..right], &b.row(y)[x..right]);
-                let error = (y..bottom).map(row).sum();
-                all += error;
-                let closeness = psnr(error, (right - x) * (bottom - y));
-                if closeness < worst.closeness {
-                    *worst = Block { plane: name, x: x * factor, y: y * factor, closeness };
-                }
-            }
+    let mut all = [(0, 0); 3];
+    for block in quality::blocks(&source, shown) {
+        let quality::Block { plane, x, y, error, samples } = block;
+        let (errors, count) = all[plane];
+        all[plane] = (errors + error, count + samples);
+        let (worst, closeness) = (&mut worst[usize::from(plane > 0)], psnr(error, samples));
+        if closeness < worst.closeness {
+            *worst = Block { plane: ['Y', 'U', 'V'][plane], x, y, closeness };
         }
-        psnr(all, width * height)
-    };
-    let luma = plane('Y', &source.y, &shown.y, 1);
-    let u = plane('U', &source.u, &shown.u, factor);
-    let v = plane('V', &source.v, &shown.v, factor);
+    }
+    let [luma, u, v] = all.map(|(error, samples)| psnr(error, samples));
     Some(Closeness { luma, colour: u.min(v), worst })
 }
 
-fn squares(a: &[u8], b: &[u8]) -> u64 {
-    a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum()
-}
-
-fn psnr(error: u64, samples: usize) -> f64 {
-    let mean = error as f64 / samples as f64;
-    (10.0 * (255.0f64.powi(2) / mean).log10()).min(EQUAL)
+fn psnr(error: u64, samples: u64) -> f64 {
+    quality::psnr(error, samples).min(EQUAL)
 }
 
 /// Writes a picture as PPM.

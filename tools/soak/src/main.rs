@@ -102,9 +102,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("soak: {error}");
+            let chroma = options.chroma.as_ref().map(|chroma| format!(" --chroma {chroma}"));
             eprintln!(
-                "soak: to repeat what happened: --codec {} --seed {}",
-                options.codec, options.seed
+                "soak: to repeat what happened: --codec {}{} --seed {}",
+                options.codec,
+                chroma.unwrap_or_default(),
+                options.seed
             );
             ExitCode::FAILURE
         }

@@ -43,7 +43,6 @@ pub struct Viewer {
     pub lossy: bool,
     gap: u32,
     sequence: u16,
-    newest: Option<u16>,
     stream: Option<Stream>,
     /// Something is missing: nothing can be shown before the next key frame.
     broken: bool,
@@ -62,7 +61,6 @@ impl Viewer {
             lossy: false,
             gap: 0,
             sequence: 0,
-            newest: None,
             stream: None,
             broken: true,
             quantizer: 0,
@@ -164,12 +162,8 @@ impl Viewer {
         if self.gap > 0 {
             self.gap -= 1;
             self.counts.lost_packets += 1;
-            return Ok(());
-        }
-        let expected = self.newest.map_or(self.sequence, |newest| newest.wrapping_add(1));
-        self.newest = Some(self.sequence);
-        if expected != self.sequence {
             self.broken = true;
+            return Ok(());
         }
         if self.stream.as_ref().is_none_or(|stream| stream.format != meta.format) {
             self.stream = Some(Stream::new(meta.format)?);

@@ -43,7 +43,7 @@ pub struct Plan {
 
 /// What a frame passes through, in this order; each stage begins where the one before ends. Of drawn scenes, capture
 /// includes the drawing.
-pub const STAGES: [Stage; 7] = [
+pub(crate) const STAGES: [Stage; 7] = [
     Stage { name: "capture", of: |stamps| (stamps.changed, stamps.captured) },
     Stage { name: "wait", of: |stamps| (stamps.captured, stamps.taken) },
     Stage { name: "damage", of: |stamps| (stamps.taken, stamps.narrowed) },
@@ -54,13 +54,13 @@ pub const STAGES: [Stage; 7] = [
 ];
 
 #[derive(Clone, Copy, Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     pub name: &'static str,
     of: fn(&Stamps) -> (Time, Time),
 }
 
 impl Stage {
-    pub fn took(&self, stamps: &Stamps) -> Duration {
+    pub(crate) fn took(&self, stamps: &Stamps) -> Duration {
         let (from, to) = (self.of)(stamps);
         to.since(from)
     }
@@ -76,18 +76,18 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub fn in_all(&self) -> Duration {
+    pub(crate) fn in_all(&self) -> Duration {
         self.record.stamps.sent.since(self.record.stamps.changed)
     }
 
-    pub fn on_link(&self) -> Duration {
+    pub(crate) fn on_link(&self) -> Duration {
         self.carried.until.since(self.record.stamps.sent)
     }
 }
 
 /// How values are spread, and their mean, which unlike the rest adds up.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Times {
+pub(crate) struct Times {
     pub mean: f64,
     pub spread: Spread,
 }
@@ -120,81 +120,81 @@ pub struct Report {
 
 impl Report {
     /// Frames that show a change, key frames apart: every stream has one, and it is like no other frame.
-    pub fn changes(&self) -> impl Iterator<Item = &Frame> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter().filter(|frame| !frame.again && !frame.record.key_frame)
     }
 
-    pub fn key_frames(&self) -> impl Iterator<Item = &Frame> {
+    pub(crate) fn key_frames(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter().filter(|frame| frame.record.key_frame)
     }
 
     /// Frames of pictures that had been sent before, key frames apart: they make them sharper.
-    pub fn again(&self) -> impl Iterator<Item = &Frame> {
+    pub(crate) fn again(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter().filter(|frame| frame.again && !frame.record.key_frame)
     }
 
     /// What `stage` took for [`Report::changes`].
-    pub fn stage(&self, stage: &Stage) -> Times {
+    pub(crate) fn stage(&self, stage: &Stage) -> Times {
         Times::of(self.changes().map(|frame| stage.took(&frame.record.stamps)))
     }
 
     /// From a change to its last packet.
-    pub fn in_all(&self) -> Times {
+    pub(crate) fn in_all(&self) -> Times {
         Times::of(self.changes().map(Frame::in_all))
     }
 
     /// From the last packet until a link of the plan's bitrate has carried the whole frame.
-    pub fn link(&self) -> Times {
+    pub(crate) fn link(&self) -> Times {
         Times::of(self.changes().map(Frame::on_link))
     }
 
-    pub fn captured(&self) -> u64 {
+    pub(crate) fn captured(&self) -> u64 {
         self.frames.last().map_or(0, |frame| frame.record.captured)
     }
 
-    pub fn displaced(&self) -> u64 {
+    pub(crate) fn displaced(&self) -> u64 {
         self.frames.last().map_or(0, |frame| frame.record.displaced)
     }
 
     /// Pictures that were sent a first time.
-    pub fn coded(&self) -> usize {
+    pub(crate) fn coded(&self) -> usize {
         self.frames.iter().filter(|frame| !frame.again).count()
     }
 
-    pub fn fps(&self) -> f64 {
+    pub(crate) fn fps(&self) -> f64 {
         self.coded() as f64 / self.span.as_secs_f64()
     }
 
-    pub fn packets(&self) -> u64 {
+    pub(crate) fn packets(&self) -> u64 {
         self.frames.iter().map(|frame| u64::from(frame.carried.packets)).sum()
     }
 
     /// Of the access units.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.frames.iter().map(|frame| frame.record.bytes as u64).sum()
     }
 
     /// Of the packets, with their headers.
-    pub fn carried(&self) -> u64 {
+    pub(crate) fn carried(&self) -> u64 {
         self.frames.iter().map(|frame| frame.carried.bytes).sum()
     }
 
     /// What was sent, headers included.
-    pub fn rate(&self) -> Bitrate {
+    pub(crate) fn rate(&self) -> Bitrate {
         Bitrate::of(self.carried(), self.span)
     }
 
-    pub fn quantizer(&self) -> Spread {
+    pub(crate) fn quantizer(&self) -> Spread {
         Spread::of(self.changes().map(|frame| frame.record.quantizer.into()))
     }
 
     /// Processor cores that `time` kept busy.
-    pub fn cores(&self, time: Duration) -> f64 {
+    pub(crate) fn cores(&self, time: Duration) -> f64 {
         time.as_secs_f64() / self.span.as_secs_f64()
     }
 
     /// Of the last picture.
-    pub fn size(&self) -> Size {
+    pub(crate) fn size(&self) -> Size {
         self.frames.last().map_or(Size::default(), |frame| frame.record.size)
     }
 }
@@ -224,22 +224,20 @@ pub fn run(
             Event::Connected { .. } | Event::PathLost | Event::Report(_) => {}
         });
     let engine = builder.start(desktop, sink, clock);
-    let (broke_off, until, usage) = loop {
+    let broke_off = loop {
         let left = plan.span.saturating_sub(clock.now().since(began));
-        let heard = over.recv_timeout(left.min(TICK));
-        let (now, usage) = (clock.now(), Usage::now());
-        let passed = now.since(began);
-        match heard {
-            Ok(why) => break (Some(why), now, usage),
-            Err(RecvTimeoutError::Disconnected) => {
-                break (Some("the engine failed".to_owned()), now, usage);
+        match over.recv_timeout(left.min(TICK)) {
+            Ok(why) => break Some(why),
+            Err(RecvTimeoutError::Disconnected) => break Some("the engine failed".to_owned()),
+            Err(RecvTimeoutError::Timeout) => {
+                let passed = clock.now().since(began);
+                if passed >= plan.span || watch(passed).is_break() {
+                    break None;
+                }
             }
-            Err(RecvTimeoutError::Timeout) if passed >= plan.span || watch(passed).is_break() => {
-                break (None, now, usage);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
         }
     };
+    let (until, usage) = (clock.now(), Usage::now());
     drop(engine);
     // The net thread sent both, a frame's packets before its record.
     let sent = all_records.iter().zip(all_carried.iter());

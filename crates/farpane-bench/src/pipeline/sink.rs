@@ -112,14 +112,11 @@ impl Transport for Sink {
         let now = self.clock.now();
         let bytes = payload.len() + RTP + IP;
         let (from, until) = self.put(now, bytes);
-        let before = self.frame.take().filter(|_| !meta.first_of_frame);
-        let frame = Carried {
-            packets: before.map_or(0, |frame| frame.packets) + 1,
-            bytes: before.map_or(0, |frame| frame.bytes) + bytes as u64,
-            from: before.map_or(from, |frame| frame.from),
-            until,
-            backlog: self.backlog(now),
-        };
+        let begun = self.frame.take().filter(|_| !meta.first_of_frame);
+        let mut frame = begun.unwrap_or(Carried { packets: 0, bytes: 0, from, until, backlog: 0 });
+        frame.packets += 1;
+        frame.bytes += bytes as u64;
+        (frame.until, frame.backlog) = (until, self.backlog(now));
         if !meta.marker {
             self.frame = Some(frame);
         } else if !meta.keep_alive {

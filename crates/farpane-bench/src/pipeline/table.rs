@@ -1,7 +1,6 @@
 //! A report as text, for a terminal: the waterfall, what was sent, what the processor did.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use super::{Frame, Report, STAGES, Times};
 use crate::report::Context;
@@ -133,8 +132,7 @@ fn cores(text: &mut String, report: &Report) {
     }
     let _ = writeln!(text, "\n{:<16}{:>8}{:>10}  (Linux)", "thread", "cores", "waiting");
     for thread in &report.threads {
-        let cores = |time: Duration| report.cores(time);
-        let (ran, waited) = (cores(thread.ran), cores(thread.waited));
+        let (ran, waited) = (report.cores(thread.ran), report.cores(thread.waited));
         let _ = writeln!(text, "{:<16}{ran:>8.3}{waited:>10.3}", thread.name);
     }
     text.push_str("waiting: ready to run while others had the cores; where it is much, so are the times above.\n");

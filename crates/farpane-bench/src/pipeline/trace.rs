@@ -11,7 +11,7 @@ use std::time::Duration;
 use farpane_media::{Bitrate, Time};
 use serde_json::{Value, json};
 
-use super::{Frame, Report};
+use super::{Frame, Report, STAGES, Stage};
 
 const PROCESS: u32 = 1;
 
@@ -94,28 +94,30 @@ impl<W: Write> Trace<W> {
             "packets": frame.carried.packets,
             "quantizer": record.quantizer,
         });
-        let mut slice = |track: Track, name: &str, from: Time, to: Time, flow: Flow| {
-            self.slice(track, name, (from, to), (flow, number), &args)
+        let mut slice = |track: Track, name: &str, span: (Time, Time), flow: Flow| {
+            self.slice(track, name, span, (flow, number), &args)
         };
+        let of = |stage: &Stage| (stage.of)(stamps);
+        let [capture, wait, damage, convert, encode, packetize, send] = &STAGES;
         let begins = if frame.again { Flow::Begins } else { Flow::Goes };
         if !frame.again {
-            slice(CAPTURE, "capture", stamps.changed, stamps.captured, Flow::Begins)?;
-            slice(QUEUE, "wait", stamps.captured, stamps.taken, Flow::None)?;
+            slice(CAPTURE, capture.name, of(capture), Flow::Begins)?;
+            slice(QUEUE, wait.name, of(wait), Flow::None)?;
         }
         let what = match (record.key_frame, frame.again) {
             (true, _) => "key frame",
             (false, false) => "frame",
             (false, true) => "frame again",
         };
-        slice(VIDEO, what, stamps.taken, stamps.packetized, begins)?;
+        slice(VIDEO, what, (stamps.taken, stamps.packetized), begins)?;
         if !frame.again {
-            slice(VIDEO, "damage", stamps.taken, stamps.narrowed, Flow::None)?;
-            slice(VIDEO, "convert", stamps.narrowed, stamps.converted, Flow::None)?;
+            slice(VIDEO, damage.name, of(damage), Flow::None)?;
+            slice(VIDEO, convert.name, of(convert), Flow::None)?;
         }
-        slice(VIDEO, "encode", stamps.converted, stamps.encoded, Flow::None)?;
-        slice(VIDEO, "packetize", stamps.encoded, stamps.packetized, Flow::None)?;
-        slice(NET, "send", stamps.packetized, stamps.sent, Flow::Goes)?;
-        slice(LINK, what, frame.carried.from, frame.carried.until, Flow::Ends)
+        slice(VIDEO, encode.name, of(encode), Flow::None)?;
+        slice(VIDEO, packetize.name, of(packetize), Flow::None)?;
+        slice(NET, send.name, of(send), Flow::Goes)?;
+        slice(LINK, what, (frame.carried.from, frame.carried.until), Flow::Ends)
     }
 
     fn slice(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::coded::process_cpu;
 
 /// Threads of one name.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,17 +26,13 @@ pub(crate) struct Usage {
 
 impl Usage {
     pub fn now() -> Usage {
-        let now = clock_gettime(ClockId::ProcessCPUTime);
         let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
         let threads = tasks.filter_map(|task| {
             let read = |name: &str| std::fs::read_to_string(task.path().join(name)).ok();
             let id = task.file_name().into_string().ok()?;
             Some((id, thread(read("comm")?.trim_end(), &read("schedstat")?)?))
         });
-        Usage {
-            cpu: Duration::new(now.tv_sec as u64, now.tv_nsec as u32),
-            threads: threads.collect(),
-        }
+        Usage { cpu: process_cpu(), threads: threads.collect() }
     }
 
     /// What has been taken since `before`, in all and by threads that are still there, busiest first.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use farpane_desktop::{Desktop, Source};
+use farpane_desktop::{CaptureHandle, Source};
 use farpane_engine::{Builder, Engine};
 use farpane_media::{Bitrate, Clock, Time, VideoFormat};
 use farpane_proto::PacketMeta;
@@ -81,24 +81,27 @@ impl Transport for Wire {
 pub struct Session {
     far: Far,
     tally: Arc<Tally>,
+    handle: CaptureHandle,
     _engine: Engine,
 }
 
 impl Session {
-    pub fn start(
-        source: &str,
-        formats: Vec<VideoFormat>,
-        builder: Builder,
-        change: impl FnOnce(Desktop) -> Desktop,
-    ) -> Session {
+    pub fn start(source: &str, formats: Vec<VideoFormat>, builder: Builder) -> Session {
         let clock = Clock::start();
         let desktop = source.parse::<Source>().unwrap().open(clock).unwrap();
         let (memory, far) = pair(clock).unwrap();
         let tally = Arc::new(Tally { frames: AtomicU64::new(0), watcher: std::thread::current() });
         let wire = Wire { memory, path: PathStats::default(), tally: tally.clone() };
-        let engine = builder.start(change(desktop), wire, clock);
+        let handle = desktop.capturer.handle();
+        let engine = builder.start(desktop, wire, clock);
         far.connect_showing(formats, Bitrate::mbps(20));
-        Session { far, tally, _engine: engine }
+        Session { far, tally, handle, _engine: engine }
+    }
+
+    /// Has the desktop captured as if all of it were new.
+    #[allow(dead_code, reason = "not every test wants that")]
+    pub fn refresh(&self) {
+        self.handle.refresh();
     }
 
     /// Lets something happen at the viewer.

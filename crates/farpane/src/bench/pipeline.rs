@@ -25,7 +25,7 @@ pub fn run(options: &PipelineOptions) -> ExitCode {
 fn measure(options: &PipelineOptions) -> Result<(), Failure> {
     let plan = Plan {
         source: options.display.clone().unwrap_or(Source::X11(None)),
-        format: format(options)?,
+        format: VideoFormat::new(options.codec, options.chroma),
         bitrate: options.bitrate,
         threads: options.threads,
         span: Duration::from_secs_f64(options.seconds),
@@ -76,19 +76,6 @@ fn measure(options: &PipelineOptions) -> Result<(), Failure> {
 
 fn broken(why: &str) -> String {
     format!("it ended before its time: {why}")
-}
-
-fn format(options: &PipelineOptions) -> Result<VideoFormat, Failure> {
-    let format = VideoFormat::new(options.codec, options.chroma);
-    let formats = farpane_host::formats();
-    if formats.contains(&format) {
-        return Ok(format);
-    }
-    let others: Vec<String> = formats.iter().map(VideoFormat::to_string).collect();
-    Err(Failure::Usage(format!(
-        "this build does not code {format}; it codes {}",
-        others.join(", ")
-    )))
 }
 
 fn create(path: &PathBuf) -> Result<(&Path, File), Failure> {
