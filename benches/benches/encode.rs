@@ -1,4 +1,5 @@
-//! H.264, one 1080p picture on one thread, conversion of its damage included: typing, a page that scrolls, full motion.
+//! H.264, one 1080p picture on one thread, conversion of its damage included: typing, a page that scrolls, a page from
+//! nowhere, full motion. `444` codes colour as sharply as brightness.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -12,12 +13,12 @@ const RATE: Bitrate = Bitrate::mbps(8);
 /// Rows that the page moves in a picture.
 const STEP: usize = 33;
 
-/// A page of small words, taller than the screen and repeating below its end.
-fn page() -> Vec<u8> {
+/// A page of small words, one line in three of them coloured, taller than the screen and repeating below its end.
+fn page(mut seed: u64) -> Vec<u8> {
     let (stride, height) = (SIZE.width as usize * 4, 2 * SIZE.height as usize);
     let mut pixels = vec![255; stride * height];
-    let mut seed = 1u64;
     for top in (4..height - 10).step_by(16) {
+        let colour = if top % 48 == 4 { [200, 60, 20] } else { [20; 3] };
         for left in (8..SIZE.width as usize - 8).step_by(7) {
             seed = seed
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -32,7 +33,7 @@ fn page() -> Vec<u8> {
                 for at in 0..if bar < 2 { 5 } else { 9 } {
                     let (x, y) = if bar < 2 { (at, y) } else { (x, at) };
                     let start = (top + y) * stride + (left + x) * 4;
-                    pixels[start..start + 3].fill(20);
+                    pixels[start..start + 3].copy_from_slice(&colour);
                 }
             }
         }
@@ -47,14 +48,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(page: &[u8]) -> Bench {
-        let config = EncoderConfig {
-            size: SIZE,
-            chroma: Chroma::Yuv420,
-            bitrate: RATE,
-            max_fps: 30,
-            threads: 1,
-        };
+    fn new(page: &[u8], chroma: Chroma) -> Bench {
+        let config = EncoderConfig { size: SIZE, chroma, bitrate: RATE, max_fps: 30, threads: 1 };
         let stride = SIZE.width as usize * 4;
         let pixels = page[..stride * SIZE.height as usize].to_vec();
         let frame = FrameBody { size: SIZE, stride, pixels, ..FrameBody::default() };
@@ -84,12 +79,27 @@ impl Bench {
 }
 
 fn encode(c: &mut Criterion) {
-    let page = page();
+    let pages = [page(1), page(2)];
+    let film: Vec<Vec<u8>> = (0..16).map(film).collect();
+    for (name, chroma) in [("encode", Chroma::Yuv420), ("encode-444", Chroma::Yuv444)] {
+        encode_as(c, name, chroma, &pages, &film);
+    }
+}
+
+fn encode_as(
+    c: &mut Criterion,
+    name: &str,
+    chroma: Chroma,
+    pages: &[Vec<u8>; 2],
+    film: &[Vec<u8>],
+) {
+    let page = &pages[0];
     let stride = SIZE.width as usize * 4;
-    let mut group = c.benchmark_group("encode");
+    let screen = stride * SIZE.height as usize;
+    let mut group = c.benchmark_group(name);
     group.sample_size(20);
 
-    let mut bench = Bench::new(&page);
+    let mut bench = Bench::new(page, chroma);
     let mut at = 0;
     group.bench_function("typing", |b| {
         b.iter(|| {
@@ -103,23 +113,32 @@ fn encode(c: &mut Criterion) {
         });
     });
 
-    let mut bench = Bench::new(&page);
+    let mut bench = Bench::new(page, chroma);
     let mut at = 0;
     group.bench_function("scroll", |b| {
         b.iter(|| {
             at = (at + STEP) % SIZE.height as usize;
-            bench
-                .frame
-                .pixels
-                .copy_from_slice(&page[at * stride..][..stride * SIZE.height as usize]);
+            bench.frame.pixels.copy_from_slice(&page[at * stride..][..screen]);
             bench.update(&Rect::of(SIZE).into());
             bench.encode();
         });
     });
 
-    let mut bench = Bench::new(&page);
+    let mut bench = Bench::new(page, chroma);
     let mut at = 0;
-    let film: Vec<Vec<u8>> = (0..16).map(film).collect();
+    group.bench_function("page", |b| {
+        b.iter(|| {
+            at = 1 - at;
+            // Until the picture after a pause, so that it is no film.
+            bench.now += Duration::from_secs(1);
+            bench.frame.pixels.copy_from_slice(&pages[at][..screen]);
+            bench.update(&Rect::of(SIZE).into());
+            bench.encode();
+        });
+    });
+
+    let mut bench = Bench::new(page, chroma);
+    let mut at = 0;
     group.bench_function("motion", |b| {
         b.iter(|| {
             at = (at + 1) % film.len();

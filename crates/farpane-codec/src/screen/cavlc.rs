@@ -13,20 +13,23 @@ pub(super) enum Context {
 
 /// Codes one block of quantized coefficients in scan order (residual_block_cavlc); returns how many are not zero.
 pub(super) fn residual(bits: &mut Bits, levels: &[i16], context: Context) -> u8 {
+    // Bit by bit which there are, so that only those are gone through.
+    let mut left = 0_u32;
+    for (at, level) in levels.iter().enumerate() {
+        left |= u32::from(*level != 0) << at;
+    }
     // From the last one back: the coefficient, and the zeros before it.
     let mut coefficients = [(0_i16, 0_u8); 16];
     let mut count = 0;
-    let mut before = 0;
-    for (at, &level) in levels.iter().enumerate() {
-        if level != 0 {
-            coefficients[count] = (level, (at - before) as u8);
-            count += 1;
-            before = at + 1;
-        }
+    let last = left.checked_ilog2();
+    while let Some(at) = left.checked_ilog2() {
+        left ^= 1 << at;
+        let before = left.checked_ilog2().map_or(at, |before| at - before - 1);
+        coefficients[count] = (levels[at as usize & 15], before as u8);
+        count += 1;
     }
-    let zeros = before - count;
-    let coefficients = &mut coefficients[..count];
-    coefficients.reverse();
+    let zeros = last.map_or(0, |last| last as usize + 1 - count);
+    let coefficients = &coefficients[..count];
     let ones = coefficients.iter().take(3).take_while(|(level, _)| level.abs() == 1).count();
 
     let (code, length) = match context {
@@ -83,8 +86,7 @@ fn put_level(bits: &mut Bits, code: u32, suffix: u32) {
         bits.put(1, 16);
         bits.put(code - escape, 12);
     } else if suffix > 0 {
-        bits.put(1, (code >> suffix) + 1);
-        bits.put(code & ((1 << suffix) - 1), suffix);
+        bits.put(1 << suffix | code & ((1 << suffix) - 1), (code >> suffix) + 1 + suffix);
     } else if code < 14 {
         bits.put(1, code + 1);
     } else {

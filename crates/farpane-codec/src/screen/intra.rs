@@ -22,7 +22,7 @@ impl Canvas {
     pub(super) const STRIDE: usize = 32;
 
     /// For a square of `side` samples, without neighbours.
-    pub(super) fn new(side: usize) -> Canvas {
+    pub(super) const fn new(side: usize) -> Canvas {
         let data = [0; Canvas::STRIDE * 17];
         Canvas { data, left: false, above: false, above_right: false, side }
     }
@@ -63,8 +63,8 @@ impl Canvas {
     }
 
     #[inline(always)]
-    fn row<const N: usize>(&self, x: usize, y: isize) -> [u8; N] {
-        let at = Canvas::at(x as isize, y);
+    fn row<const N: usize>(&self, x: isize, y: isize) -> [u8; N] {
+        let at = Canvas::at(x, y);
         self.data[at..at + N].try_into().expect("N samples")
     }
 
@@ -108,7 +108,7 @@ impl Canvas {
 
     /// Each quarter has a mean of its own (clause 8.3.4.1 to 8.3.4.3).
     fn chroma_dc(&self) -> [[u8; 8]; 8] {
-        let above = |half: usize| self.above.then(|| sum(&self.row::<4>(half * 4, -1)));
+        let above = |half: usize| self.above.then(|| sum(&self.row::<4>(half as isize * 4, -1)));
         let left = |half: usize| self.left.then(|| sum(&self.column::<4>(-1, half * 4)));
         let mean = |x: usize, y: usize| {
             let sides = match (x, y) {
@@ -139,18 +139,20 @@ impl Canvas {
             (4, 8) | (0 | 8, _) => true,
             _ => false,
         };
-        let mut above: [u8; 8] = self.row(x, y as isize - 1);
-        if !right {
-            let last = above[3];
-            above[4..].fill(last);
-        }
-        Around {
-            above,
-            left: self.column(x as isize - 1, y),
-            corner: self.data[Canvas::at(x as isize - 1, y as isize - 1)],
-            has_left,
-            has_above,
-        }
+        let (x, y) = (x as isize, y as isize);
+        let sample = |x, y| u128::from(self.data[Canvas::at(x, y)]);
+        let four = |x| u32::from_le_bytes(self.row(x, y - 1));
+        let (above, beyond) = (four(x), four(x + 4));
+        let beyond = if right { beyond } else { splat((above >> 24) as u8) };
+        // Put together in registers: bytes stored one by one and loaded together are waited for.
+        let edge = (0..4).fold(0, |edge, row| edge | sample(x - 1, y + row) << (32 - 8 * row))
+            | sample(x - 1, y + 3)
+            | sample(x - 1, y - 1) << 40
+            | u128::from(above) << 48
+            | u128::from(beyond) << 80
+            | u128::from(beyond >> 24) << 112;
+        let edge = edge.to_le_bytes();
+        Around { edge, has_left, has_above }
     }
 }
 
@@ -185,9 +187,8 @@ fn sum(samples: &[u8]) -> u32 {
 /// What a block of 4x4 is predicted from.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Around {
-    above: [u8; 8],
-    left: [u8; 4],
-    corner: u8,
+    /// From the bottom left over the corner to the top right, with the samples at its ends once more.
+    edge: [u8; 16],
     has_left: bool,
     has_above: bool,
 }
@@ -196,65 +197,67 @@ pub(super) struct Around {
 pub(super) type Square = [u8; 16];
 
 impl Around {
-    pub(super) const MODES: std::ops::Range<u8> = 0..9;
+    /// Of the modes of table 8-2.
     pub(super) const FIRST_SLOPE: u8 = 3;
     /// What a neighbour that is not predicted this way counts as.
     pub(super) const DC: u8 = 2;
 
-    /// The prediction of one of nine modes (table 8-2), where its neighbours exist.
+    /// The first of the left samples is before it.
+    const CORNER: usize = 5;
+    const ABOVE: usize = 6;
+
+    /// Whether a mode's neighbours exist.
     #[inline(always)]
-    pub(super) fn predict(&self, mode: u8) -> Option<Square> {
-        let Around { above, left, corner, has_left, has_above } = *self;
-        let possible = match mode {
-            0 | 3 | 7 => has_above,
-            1 | 8 => has_left,
+    pub(super) fn allows(&self, mode: u8) -> bool {
+        match mode {
+            0 | 3 | 7 => self.has_above,
+            1 | 8 => self.has_left,
             2 => true,
-            _ => has_above && has_left,
-        };
-        if !possible {
-            return None;
+            _ => self.has_above && self.has_left,
         }
-        // The edge from bottom left over the corner to top right.
-        let edge = |at: usize| {
-            u32::from(match at {
-                0..4 => left[3 - at],
-                4 => corner,
-                _ => above[at - 5],
-            })
-        };
-        let two = |at: usize| ((edge(at) + edge(at + 1) + 1) >> 1) as u8;
-        let three = |at: usize| ((edge(at - 1) + 2 * edge(at) + edge(at + 1) + 2) >> 2) as u8;
-        Some(match mode {
-            0 => fill(|x, _| above[x]),
-            1 => fill(|_, y| left[y]),
-            2 => [self.mean(); 16],
-            3 => fill(|x, y| match x + y {
-                6 => last_three(above[6], above[7]),
-                at => three(6 + at),
-            }),
-            4 => fill(|x, y| three(4 + x - y)),
-            5 => fill(|x, y| match (x, y) {
-                (0, 2..) => three(5 - y),
-                _ if y % 2 == 0 => two(4 + x - y / 2),
-                _ => three(4 + x - y / 2),
-            }),
-            6 => fill(|x, y| match (x, y) {
-                (2.., 0) => three(3 + x),
-                _ if x % 2 == 0 => two(3 + x / 2 - y),
-                _ => three(4 + x / 2 - y),
-            }),
-            7 => fill(|x, y| if y % 2 == 0 { two(5 + x + y / 2) } else { three(6 + x + y / 2) }),
-            _ => fill(|x, y| match x + 2 * y {
-                at @ (0 | 2 | 4) => two(2 - at / 2),
-                at @ (1 | 3) => three(2 - at / 2),
-                5 => last_three(left[2], left[3]),
-                _ => left[3],
-            }),
-        })
+    }
+
+    /// The predictions of the first modes: vertical, horizontal and DC.
+    #[inline(always)]
+    pub(super) fn straight(&self) -> [Square; 3] {
+        let edge = &self.edge;
+        let horizontal = [4, 3, 2, 1].map(|at| splat(edge[at]));
+        [join([four(edge, Around::ABOVE); 4]), join(horizontal), [self.mean(); 16]]
+    }
+
+    /// Those of the modes from [`Around::FIRST_SLOPE`] on: runs of the edge, filtered.
+    #[inline(always)]
+    pub(super) fn slopes(&self) -> [Square; 6] {
+        // The mean of each sample and the next one; that of each and both neighbours, itself twice.
+        let (mut two, mut three) = ([0; 16], [0; 16]);
+        let edge = self.edge.map(u16::from);
+        for at in 1..15 {
+            two[at] = ((edge[at] + edge[at + 1] + 1) >> 1) as u8;
+            three[at] = ((edge[at - 1] + 2 * edge[at] + edge[at + 1] + 2) >> 2) as u8;
+        }
+        // From the bottom up and from the top down, in turns.
+        let (mut down, mut up) = ([0; 8], [0; 8]);
+        for at in 0..4 {
+            (down[2 * at], down[2 * at + 1]) = (two[1 + at], three[2 + at]);
+            (up[2 * at], up[2 * at + 1]) = (three[at], two[at]);
+        }
+        let up = u128::from(u64::from_be_bytes(up) << 16 >> 16);
+        let up = up | u128::from(splat(self.edge[1])) << 48;
+        let shifted = |first: u8, row: u32| row << 8 | u32::from(first);
+        let right = [four(&two, 5), four(&three, 5)];
+        [
+            join([7, 8, 9, 10].map(|at| four(&three, at))),
+            join([5, 4, 3, 2].map(|at| four(&three, at))),
+            join([right[0], right[1], shifted(three[4], right[0]), shifted(three[3], right[1])]),
+            join([shifted(two[4], right[1]), four(&down, 4), four(&down, 2), four(&down, 0)]),
+            join([four(&two, 6), four(&three, 7), four(&two, 7), four(&three, 8)]),
+            join([0, 16, 32, 48].map(|shift| (up >> shift) as u32)),
+        ]
     }
 
     fn mean(&self) -> u8 {
-        let (above, left) = (sum(&self.above[..4]), sum(&self.left));
+        let above = sum(&self.edge[Around::ABOVE..][..4]);
+        let left = sum(&self.edge[Around::CORNER - 4..Around::CORNER]);
         (match (self.has_above, self.has_left) {
             (true, true) => (above + left + 4) >> 3,
             (true, false) => (above + 2) >> 2,
@@ -265,17 +268,18 @@ impl Around {
 }
 
 #[inline(always)]
-fn fill(sample: impl Fn(usize, usize) -> u8) -> Square {
-    let mut square = [0; 16];
-    for y in 0..4 {
-        for x in 0..4 {
-            square[y * 4 + x] = sample(x, y);
-        }
-    }
-    square
+fn four<const N: usize>(samples: &[u8; N], at: usize) -> u32 {
+    u32::from_le_bytes(samples[at..at + 4].try_into().expect("four samples"))
 }
 
-/// The filter where the edge ends.
-fn last_three(before: u8, last: u8) -> u8 {
-    ((u32::from(before) + 3 * u32::from(last) + 2) >> 2) as u8
+#[inline(always)]
+fn join(rows: [u32; 4]) -> Square {
+    let [a, b, c, d] = rows.map(u128::from);
+    (a | b << 32 | c << 64 | d << 96).to_le_bytes()
+}
+
+/// Four times the same.
+#[inline(always)]
+fn splat(sample: u8) -> u32 {
+    u32::from(sample) * 0x0101_0101
 }

@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::cavlc::{Context, residual};
-use super::samples::{Chroma, Luma, difference, square_difference};
+use super::samples::{Chroma, Luma, square_difference};
 use super::transform::{self, Block, Quantizer, ZIGZAG, chroma_quantizer};
 
 /// Where the 4x4 blocks of a macroblock are, in coding order (clause 6.4.3), in samples.
@@ -237,13 +237,13 @@ impl<const N: usize> Levels<N> {
         quantization: &Quantization,
     ) -> [u8; 16] {
         let quantizer = quantization.of(plane, true);
-        if quantizer.is_nothing(difference(source, prediction)) {
-            self.luma[plane][at] = [0; 16];
-            return *prediction;
-        }
         let mut block = [0; 16];
         for at in 0..16 {
             block[at] = i16::from(source[at]) - i16::from(prediction[at]);
+        }
+        if quantizer.is_nothing(sum(&block)) {
+            self.luma[plane][at] = [0; 16];
+            return *prediction;
         }
         transform::forward(&mut block);
         if !quantizer.quantize(&mut block) {

@@ -27,11 +27,12 @@ pub(crate) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known:
     let order = (0..changed.len()).map(|at| at * STRIDE % changed.len());
     let places =
         order.map(|at| changed[at]).map(|(x, y)| (usize::from(x) * 16, usize::from(y) * 16));
-    for (x, y) in places.filter(|(x, y)| is_distinct(now, *x, *y)).take(SAMPLES) {
+    let distinct = places.filter_map(|(x, y)| Some((x, y, distinct_line(now, x, y)?)));
+    for (x, y, line) in distinct.take(SAMPLES) {
         let mut voted = votes[..candidates].iter_mut();
         if let Some(vote) = voted.find(|(vector, _)| is_moved(now, before, x, y, *vector)) {
             vote.1 += 1;
-        } else if let Some(vector) = search(now, before, x, y) {
+        } else if let Some(vector) = search(now, before, [x, y], line) {
             votes[candidates] = (vector, 1);
             candidates += 1;
         }
@@ -87,21 +88,25 @@ pub(crate) fn is_same(now: &Planes, before: &Planes, x: usize, y: usize) -> bool
     is_moved(now, before, x, y, Vector::ZERO)
 }
 
-/// Whether a row in the middle of a macroblock has enough edges to be told from others.
-fn is_distinct(planes: &Planes, x: usize, y: usize) -> bool {
-    let row = &planes.y.data[(y + 8) * planes.y.stride + x..][..16];
-    row.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) > 8).count() >= 3
+/// A line of a macroblock that has enough edges to be told from others; most of a page is lines of text with gaps between,
+/// and either may be where a single one is looked at.
+fn distinct_line(planes: &Planes, x: usize, y: usize) -> Option<usize> {
+    [8, 0, 12, 4].into_iter().find(|line| {
+        let samples = &planes.y.data[(y + line) * planes.y.stride + x..][..16];
+        samples.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) > 8).count() >= 3
+    })
 }
 
-fn search(now: &Planes, before: &Planes, x: usize, y: usize) -> Option<Vector> {
+/// Where the macroblock at (`x`, `y`), which `line` of it tells from others, was before.
+fn search(now: &Planes, before: &Planes, [x, y]: [usize; 2], line: usize) -> Option<Vector> {
     let stride = now.y.stride;
-    let key: Option<&[u8; 16]> = now.y.data[(y + 8) * stride + x..].first_chunk();
+    let key: Option<&[u8; 16]> = now.y.data[(y + line) * stride + x..].first_chunk();
     let rows = y.saturating_sub(FARTHEST.1 as usize)
         ..(y + FARTHEST.1 as usize).min(now.y.padded_height - 16);
     let vertical =
-        rows.filter(|from| before.y.data[(from + 8) * stride + x..].first_chunk() == key);
+        rows.filter(|from| before.y.data[(from + line) * stride + x..].first_chunk() == key);
     let vertical = vertical.map(|from| Vector::whole(0, from as i32 - y as i32));
-    let row = &before.y.data[(y + 8) * stride..][..stride];
+    let row = &before.y.data[(y + line) * stride..][..stride];
     let horizontal =
         row.windows(16).enumerate().filter(|(_, samples)| samples.first_chunk() == key);
     let horizontal = horizontal.map(|(from, _)| from as i32 - x as i32);
@@ -151,6 +156,25 @@ mod tests {
         for (dx, dy) in [(0, 17), (0, -33), (3, 0), (-40, 0)] {
             let now = page(0, (40 + dx) as usize, (40 + dy) as usize);
             assert_eq!(find_all(&now, &before, &[]), [Vector::whole(dx, dy)]);
+        }
+    }
+
+    /// Lines of text as high as a macroblock: what is looked at may be the gap between them, all over the picture.
+    #[test]
+    fn scrolling_is_found_wherever_lines_of_text_lie() {
+        let gaps = |planes: &mut Planes, first: usize| {
+            let stride = planes.y.stride;
+            for (y, row) in planes.y.data.chunks_exact_mut(stride).enumerate() {
+                if (first + y) % 16 >= 9 {
+                    row.fill(235);
+                }
+            }
+        };
+        for first in 0..16 {
+            let (mut before, mut now) = (page(0, 0, 0), page(0, 0, 16));
+            gaps(&mut before, first);
+            gaps(&mut now, first + 16);
+            assert_eq!(find_all(&now, &before, &[]), [Vector::whole(0, 16)], "from row {first}");
         }
     }
 

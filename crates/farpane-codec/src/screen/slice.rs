@@ -6,7 +6,7 @@
 use farpane_pixel::convert::Planes;
 
 use super::bits::Bits;
-use super::intra::{Around, Canvas, best16};
+use super::intra::{Around, Canvas, Square, best16};
 use super::macroblock::{BLOCKS, Counts, Levels, Quantization};
 use super::motion::{Reference, Search, Vector};
 use super::samples::{self, Chroma, Luma, NO_CHROMA, Samples, difference, square_difference};
@@ -403,15 +403,14 @@ impl<const N: usize> Slice<'_, N> {
 
     /// One for each component that is coded as luma is.
     fn canvases(&self, column: usize, row: usize) -> [Canvas; N] {
-        std::array::from_fn(|plane| {
-            let mut canvas = Canvas::new(16);
+        let mut canvases = [const { Canvas::new(16) }; N];
+        for (canvas, plane) in canvases.iter_mut().zip(&self.part.planes) {
             canvas.left = column > 0;
             canvas.above = row > 0;
             canvas.above_right = row > 0 && column + 1 < self.shared.width;
-            let stride = self.shared.width * 16;
-            canvas.surround(self.part.planes[plane], stride, column * 16, row * 16);
-            canvas
-        })
+            canvas.surround(plane, self.shared.width * 16, column * 16, row * 16);
+        }
+        canvases
     }
 
     /// Predicts and codes U and V of half the density, which intra macroblocks of both kinds do alike, into `seen`; returns
@@ -561,30 +560,34 @@ impl<const N: usize> Slice<'_, N> {
         likely: u8,
     ) -> (u8, [[u8; 16]; N]) {
         let lambda = self.shared.quantization.lambda;
-        let (mut mode, mut predictions, mut least) = (Around::DC, [[0; 16]; N], u32::MAX);
-        for candidate in Around::MODES {
-            // The first three serve most of what has edges, the rest is for slopes.
-            if candidate == Around::FIRST_SLOPE && least <= lambda * 8 {
-                break;
-            }
-            let Some(square) = around[0].predict(candidate) else { continue };
-            let bits = if candidate == likely { 1 } else { 4 };
-            let mut cost = difference(&blocks[0], &square) + lambda * bits;
-            let mut squares = [square; N];
-            for plane in 1..live {
-                // All components have the same neighbours.
-                if cost < least
-                    && let Some(square) = around[plane].predict(candidate)
-                {
-                    cost += difference(&blocks[plane], &square);
-                    squares[plane] = square;
-                }
-            }
-            if cost < least {
-                (mode, predictions, least) = (candidate, squares, cost);
+        let mut best = Best { mode: Around::DC, predictions: [[0; 16]; N], cost: u32::MAX };
+        let cost = |mode| lambda * if mode == likely { 1 } else { 4 };
+        let mut straight = [[[0; 16]; 3]; N];
+        for plane in 0..live {
+            straight[plane] = around[plane].straight();
+        }
+        for mode in 0..Around::FIRST_SLOPE {
+            if around[0].allows(mode) {
+                let predictions = std::array::from_fn(|plane| straight[plane][usize::from(mode)]);
+                best.attempt(mode, blocks, &predictions, live, cost(mode));
             }
         }
-        (mode, predictions)
+        // They serve most of what has edges.
+        if best.cost <= lambda * 8 {
+            return (best.mode, best.predictions);
+        }
+        let mut slopes = [[[0; 16]; 6]; N];
+        for plane in 0..live {
+            slopes[plane] = around[plane].slopes();
+        }
+        for at in 0..6 {
+            let mode = Around::FIRST_SLOPE + at;
+            if around[0].allows(mode) {
+                let predictions = std::array::from_fn(|plane| slopes[plane][usize::from(at)]);
+                best.attempt(mode, blocks, &predictions, live, cost(mode));
+            }
+        }
+        (best.mode, best.predictions)
     }
 
     /// I_PCM.
@@ -604,6 +607,33 @@ impl<const N: usize> Slice<'_, N> {
             bits.put(u32::from(*sample), 8);
         }
         intra_edges([Counts::FULL; 2], [[Around::DC; 4]; 2])
+    }
+}
+
+/// How a block of 4x4 is predicted best.
+struct Best<const N: usize> {
+    mode: u8,
+    predictions: [Square; N],
+    cost: u32,
+}
+
+impl<const N: usize> Best<N> {
+    /// Takes `predictions` instead, if the first `live` components are nearer to theirs.
+    #[inline(always)]
+    fn attempt(
+        &mut self,
+        mode: u8,
+        blocks: &[Square; N],
+        predictions: &[Square; N],
+        live: usize,
+        mut cost: u32,
+    ) {
+        for plane in 0..live {
+            cost += difference(&blocks[plane], &predictions[plane]);
+        }
+        if cost < self.cost {
+            *self = Best { mode, predictions: *predictions, cost };
+        }
     }
 }
 
