@@ -82,6 +82,26 @@ impl Reference {
         sum
     }
 
+    /// Copies the macroblock at (`x`, `y`) in luma samples, displaced by whole samples, of the component `plane`, which has
+    /// `SIDE` samples to a macroblock; `to` starts at its first.
+    #[inline]
+    pub(super) fn copy<const SIDE: usize>(
+        &self,
+        plane: usize,
+        [x, y]: [usize; 2],
+        vector: Vector,
+        to: &mut [u8],
+    ) {
+        let stride = self.width * SIDE;
+        let place = |at: usize, vector: i16| {
+            ((at * SIDE / 16) as i32 + i32::from(vector) * SIDE as i32 / 64) as usize
+        };
+        let from = &self.planes[plane][place(y, vector.y) * stride + place(x, vector.x)..];
+        for (to, from) in to.chunks_mut(stride).zip(from.chunks(stride)).take(SIDE) {
+            to[..SIDE].copy_from_slice(&from[..SIDE]);
+        }
+    }
+
     /// The prediction of the macroblock at (`x`, `y`) in luma samples, displaced by `vector`, which keeps it in the
     /// picture.
     #[inline]

@@ -130,8 +130,7 @@ impl<const N: usize> Slice<'_, N> {
     fn keep(&mut self, reference: &Reference, column: usize, row: usize) {
         let at = row * self.shared.width + column;
         if std::mem::take(&mut self.part.stale[at]) {
-            let samples = self.predict(reference, column, row, Vector::ZERO);
-            self.store(&samples, column, row);
+            self.copy(reference, column, row, Vector::ZERO);
         }
         let first = self.part.first_row * self.shared.width;
         self.part.quantizers[at] = self.shared.before[first + at];
@@ -174,6 +173,19 @@ impl<const N: usize> Slice<'_, N> {
         vector: Vector,
     ) -> Samples<N> {
         reference.predict(column * 16, self.picture_row(row) * 16, vector)
+    }
+
+    /// Makes a macroblock what is at `vector`, whole samples of every component.
+    fn copy(&mut self, reference: &Reference, column: usize, row: usize, vector: Vector) {
+        let (x, y) = (column * 16, self.picture_row(row) * 16);
+        let at = |side: usize| row * side * self.shared.width * side + column * side;
+        let planes = &mut self.part.planes;
+        for plane in 0..N {
+            reference.copy::<16>(plane, [x, y], vector, &mut planes[plane][at(16)..]);
+        }
+        for plane in N..3 {
+            reference.copy::<8>(plane, [x, y], vector, &mut planes[plane][at(8)..]);
+        }
     }
 
     fn store(&mut self, samples: &Samples<N>, column: usize, row: usize) {
@@ -264,17 +276,19 @@ impl<const N: usize> Slice<'_, N> {
         let (x, y) = (column * 16, self.picture_row(row) * 16);
         let at = row * self.shared.width + column;
         self.part.quantizers[at] = self.moved_quantizer(reference, x, y, vector);
+        if N > 1 || (vector.x | vector.y) & 7 == 0 {
+            self.copy(reference, column, row, vector);
+            let edge = self.unchanged(column, vector);
+            return (edge, edge);
+        }
+        // Between chroma samples: what moves by it blurs a little more each time.
         let mut seen = self.predict(reference, column, row, vector);
-        if N == 1 && (vector.x | vector.y) & 7 != 0 {
-            // Between chroma samples: what moves by it blurs a little more each time.
-            let row = self.picture_row(row);
-            let source = samples::load_chroma(self.source_planes(), column, row);
-            if chroma_difference(&source, &seen.chroma) > BLURRED {
-                let quantization = self.shared.quantization;
-                levels.chroma(&source, &mut seen.chroma, quantization, false);
-                let quantizer = &mut self.part.quantizers[at];
-                *quantizer = quantization.quantizer.max(*quantizer);
-            }
+        let source = samples::load_chroma(self.source_planes(), column, self.picture_row(row));
+        if chroma_difference(&source, &seen.chroma) > BLURRED {
+            let quantization = self.shared.quantization;
+            levels.chroma(&source, &mut seen.chroma, quantization, false);
+            let quantizer = &mut self.part.quantizers[at];
+            *quantizer = quantization.quantizer.max(*quantizer);
         }
         self.store(&seen, column, row);
         if levels.pattern == 0 {
