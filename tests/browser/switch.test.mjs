@@ -59,13 +59,14 @@ function keepPeer() {
   };
 }
 
-/** Runs in the page: reads the count off each frame that is presented. */
-function readCounts() {
+/** Runs in the page: reads the count off each frame that is presented, some of which have half the size of `display`. */
+function readCounts(display) {
   const video = document.querySelector("video#screen");
   const context = new OffscreenCanvas(192, 16).getContext("2d", { willReadFrequently: true });
   window.counts = [];
   const read = () => {
-    context.drawImage(video, 0, 0, 192, 16, 0, 0, 192, 16);
+    const scale = video.videoWidth * 2 === display ? 0.5 : 1;
+    context.drawImage(video, 0, 0, 192 * scale, 16 * scale, 0, 0, 192, 16);
     const { data } = context.getImageData(0, 8, 192, 1);
     let count = 0;
     for (let bit = 0; bit < 12; bit++) count |= (data[(bit * 16 + 8) * 4 + 1] > 127) << bit;
@@ -120,9 +121,15 @@ async function session(t, browser, { display, mode = display, options = [], befo
   await desk.shown();
   const farpane = share(t, ["--display", x.display, "--accept", ...options], { before });
   const page = await browser.view(t, (await farpane.event("ready")).url, "live", { first: keepPeer });
-  await page.evaluate(readCounts);
+  await page.evaluate(readCounts, Number(display.split("x")[0]));
   const tell = (command) => desk.child.stdin.write(`${command}\n`);
   return { x, page, tell };
+}
+
+/** What starts a program that has one CPU to itself, or shares it. */
+function onOneCpu() {
+  const [, cpu] = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"));
+  return ["taskset", "-c", cpu];
 }
 
 const SHARPEST = "the sharpest that the browser shows";
@@ -145,10 +152,31 @@ inBrowsers("a page becomes a film and a page again", { needs: ["H264", "4:4:4"] 
   assert.equal(await stateOf(page), "live");
 });
 
+inBrowsers("a film that takes too long is coded at half its size", { needs: ["H264", "4:4:4"] }, async (t, browser) => {
+  const { page, tell } = await session(t, browser, { display: "3840x2160", before: onOneCpu() });
+  await told(page, "H264, 4:4:4", SHARPEST);
+  const seen = () =>
+    page.evaluate(() => {
+      const video = document.querySelector("video#screen");
+      const { x, y, width, height } = video.getBoundingClientRect();
+      return { coded: [video.videoWidth, video.videoHeight], place: [x, y, width, height] };
+    });
+  const { place } = await seen();
+  tell("set film 1");
+  await told(page, "H264, 4:2:0", "best for a film, at half size to keep up", 240_000);
+  await countsGoOn(page, 10);
+  assert.deepEqual(await seen(), { coded: [1920, 1080], place });
+  tell("set film 0");
+  await told(page, "H264, 4:4:4", SHARPEST, 60_000);
+  await countsGoOn(page, 10);
+  assert.deepEqual(await seen(), { coded: [3840, 2160], place });
+  const { negotiations } = await traces(page);
+  assert.equal(negotiations, 2, "one offer and one answer");
+});
+
 inBrowsers("what takes too long to code gives way to what takes less", { needs: ["4:4:4"] }, async (t, browser) => {
-  // On one CPU, noise of this size takes some 200 ms a picture.
-  const [, cpu] = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"));
-  const slow = { display: "2048x1152", options: ["--codec", "av1"], before: ["taskset", "-c", cpu] };
+  // Noise of this size takes some 200 ms a picture.
+  const slow = { display: "2048x1152", options: ["--codec", "av1"], before: onOneCpu() };
   const { page, tell } = await session(t, browser, slow);
   await told(page, "AV1, 4:4:4", SHARPEST);
   tell("set film 1");

@@ -120,7 +120,7 @@ export class Viewer {
     if (!viewOnly) {
       const target = {
         contains: (x: number, y: number) => this.#shown && onPicture(this.#placement, x, y),
-        position: (x: number, y: number) => toPosition(this.#placement, pictureSize(), x, y),
+        position: (x: number, y: number) => toPosition(this.#placement, this.#picture(), x, y),
       };
       sendPointer(ui.stage, target, this.#input, () => this.#cursor.movedHere(), signal);
     }
@@ -147,7 +147,7 @@ export class Viewer {
   }
 
   #layout(): void {
-    const picture = pictureSize();
+    const picture = this.#picture();
     if (picture.width === 0 || picture.height === 0) return;
     const window = { width: ui.stage.clientWidth, height: ui.stage.clientHeight };
     this.#placement = place(picture, window, devicePixelRatio, this.#fill);
@@ -160,6 +160,14 @@ export class Viewer {
     this.#cursor.placed(this.#placement, picture);
   }
 
+  /** The desktop's size. A film may be coded with half its columns and rows, and fills the same place. */
+  #picture(): Size {
+    const { width, height } = coded();
+    const desktop = this.#hello;
+    const halved = (whole: number, side: number) => Math.abs(whole - 2 * side) < HALVED_SLACK;
+    return desktop && halved(desktop.width, width) && halved(desktop.height, height) ? desktop : { width, height };
+  }
+
   #control({ body }: ControlMessage): void {
     switch (body.case) {
       case "pong": {
@@ -170,6 +178,7 @@ export class Viewer {
       }
       case "hello":
         this.#hello = body.value;
+        this.#layout();
         break;
     }
   }
@@ -238,7 +247,7 @@ export class Viewer {
       seconds: Math.max((now - before.us) / 1e6, 1e-3),
       hello: this.#hello,
       path: this.#path,
-      picture: pictureSize(),
+      picture: coded(),
     });
   }
 
@@ -274,7 +283,11 @@ export class Viewer {
   }
 }
 
-function pictureSize(): Size {
+/** Half a side is rounded up, and then up to even. */
+const HALVED_SLACK = 4;
+
+/** The size of the pictures that come. */
+function coded(): Size {
   return { width: ui.screen.videoWidth, height: ui.screen.videoHeight };
 }
 

@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use farpane_media::{Size, Time};
+use farpane_media::{Bitrate, Size, Time};
+use farpane_pixel::convert::half;
 
 use crate::openh264::OpenH264;
 use crate::rate::Rate;
@@ -51,14 +52,14 @@ pub(crate) fn coded_side(side: u32) -> u32 {
 
 impl Format {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Format, EncodeError> {
-        let EncoderConfig { size, chroma, .. } = *config;
+        let EncoderConfig { size, chroma, max_fps, threads, .. } = *config;
         let (long, short) = (size.width.max(size.height), size.width.min(size.height));
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::H264, size, limit: LIMIT });
         }
         let coded = Size::new(coded_side(size.width), coded_side(size.height));
         let (width, height) = (coded.width.div_ceil(BLOCK), coded.height.div_ceil(BLOCK));
-        let max_fps = config.max_fps.clamp(1, 60);
+        let max_fps = max_fps.clamp(1, 60);
         Ok(Format {
             size,
             coded,
@@ -67,7 +68,18 @@ impl Format {
             height: height as usize,
             level: level(u64::from(width), u64::from(height), u64::from(max_fps)),
             max_fps,
-            threads: config.threads.clamp(1, height),
+            threads: threads.clamp(1, height),
+        })
+    }
+
+    /// The same for pictures with half the columns and rows.
+    pub(crate) fn halved(&self) -> Result<Format, EncodeError> {
+        Format::new(&EncoderConfig {
+            size: half(self.size),
+            chroma: self.chroma,
+            bitrate: Bitrate::ZERO,
+            max_fps: self.max_fps,
+            threads: self.threads,
         })
     }
 
@@ -84,6 +96,7 @@ pub(crate) struct H264 {
     screen: Screen,
     /// Made for the first film.
     film: Option<OpenH264>,
+    small_films: bool,
     motion: Motion,
 }
 
@@ -95,11 +108,12 @@ impl H264 {
             rate: Rate::new(format.blocks(), format.max_fps),
             screen: Screen::new(format),
             film: None,
+            small_films: false,
             motion: Motion::default(),
         })
     }
 
-    /// Hands the picture over when the content has changed its kind; returns whether it did.
+    /// Hands the picture over when the content has changed its kind, or films their size; returns whether anything did.
     fn follow(&mut self, now: Time) -> Result<bool, EncodeError> {
         if !OpenH264::IS_PRESENT {
             return Ok(false);
@@ -108,10 +122,23 @@ impl H264 {
         let changed = self.film.as_ref().map_or(0, OpenH264::changed);
         let moving = changed * PART >= self.format.blocks();
         self.motion.handle_time(now, moving);
+        if let Some(film) = &mut self.film
+            && self.motion.film
+            && film.is_small() != self.small_films
+        {
+            film.set_small(self.small_films)?;
+            if was {
+                return Ok(true);
+            }
+        }
         match (was, self.motion.film, &mut self.film) {
             (false, true, film) => {
                 if film.is_none() {
-                    *film = Some(OpenH264::new(self.format)?);
+                    let mut made = OpenH264::new(self.format)?;
+                    if self.small_films {
+                        made.set_small(true)?;
+                    }
+                    *film = Some(made);
                 }
                 film.as_mut().expect("made above").adopt(self.screen.planes());
             }
@@ -129,6 +156,10 @@ impl H264 {
 impl Encoder for H264 {
     fn codec(&self) -> Codec {
         Codec::H264
+    }
+
+    fn set_small_films(&mut self, small: bool) {
+        self.small_films = small;
     }
 
     fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {

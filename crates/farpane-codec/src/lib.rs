@@ -123,6 +123,10 @@ pub trait Encoder: Send {
     /// which only a new encoder helps.
     fn encode(&mut self, request: &Request) -> Result<Output<'_>, EncodeError>;
 
+    /// Lets films, from the next picture on, be coded with half the columns and rows, or no longer. Encoders that do not
+    /// tell films from screens have no such mode.
+    fn set_small_films(&mut self, _small: bool) {}
+
     /// Whether the last access unit shows an earlier picture than the planes hold: encode again and it comes.
     fn is_behind(&self) -> bool {
         false

@@ -1,8 +1,9 @@
 //! Which format a session's pictures are coded in, and why.
 //!
 //! The sharpest that the viewer shows and this machine codes in time. H.264 comes before AV1 where a viewer shows both: on
-//! screens our encoder takes a tenth of libaom's time. A format that turns out too slow gives way to a cheaper one and
-//! comes back when there has been time for it for a while; one whose encoder fails does not come back.
+//! screens our encoder takes a tenth of libaom's time. A format that turns out too slow gives way to a cheaper one, a film
+//! to one of half the columns and rows, and comes back when there has been time for it for a while; a format whose encoder
+//! fails does not come back.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(crate) const PREFERENCE: [VideoFormat; 4] = [
 /// Of the time between pictures that coding may take.
 const BUSY: f64 = 0.9;
 const IDLE: f64 = 0.3;
+/// A film in full takes four times what it takes in half the columns and rows.
+const SMALL_IDLE: f64 = 0.2;
 /// So much time must have been short within [`WINDOW`] pictures.
 const WINDOW: u32 = 40;
 const LATE: u32 = 25;
@@ -35,6 +38,8 @@ pub enum Reason {
     Sharpest,
     /// The picture is a film, which OpenH264 takes in half the bits and without sharp colour.
     Film,
+    /// The same, and there is no time for all of its pixels.
+    SmallFilm,
     /// Sharper ones take longer than the time between pictures.
     TooSlow,
     /// The encoder of a better one failed.
@@ -46,6 +51,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Reason::Sharpest => "the sharpest that the browser shows",
             Reason::Film => "best for a film",
+            Reason::SmallFilm => "best for a film, at half size to keep up",
             Reason::TooSlow => "sharper ones are too slow here",
             Reason::Failed => "a better one failed",
         })
@@ -60,6 +66,7 @@ pub struct Selector {
     current: usize,
     reason: Reason,
     failed: bool,
+    small_films: bool,
     /// Of the last pictures: how many, and how many of them were late.
     pictures: u32,
     late: u32,
@@ -84,6 +91,7 @@ impl Selector {
             current: 0,
             reason: Reason::Sharpest,
             failed: false,
+            small_films: false,
             pictures: 0,
             late: 0,
             calm_since: None,
@@ -100,6 +108,11 @@ impl Selector {
         self.reason
     }
 
+    /// Whether films are to be coded with half the columns and rows.
+    pub fn small_films(&self) -> bool {
+        self.small_films
+    }
+
     /// The encoder of the current format failed for good.
     pub fn handle_failure(&mut self) {
         if self.current < self.formats.len() {
@@ -109,30 +122,34 @@ impl Selector {
         }
     }
 
-    /// A picture that came `interval` after the one before took `took` to code.
-    pub fn handle_picture(&mut self, now: Time, took: Duration, interval: Duration) {
+    /// A picture that came `interval` after the one before took `took` to code, as a film or not.
+    pub fn handle_picture(&mut self, now: Time, took: Duration, interval: Duration, film: bool) {
         let load = took.as_secs_f64() / interval.min(LONGEST).as_secs_f64().max(1e-3);
         self.pictures += 1;
         self.late += u32::from(load > BUSY);
         let calm_since = *self.calm_since.get_or_insert(now);
-        if load > IDLE {
+        let calm = load <= if self.small_films { SMALL_IDLE } else { IDLE };
+        if !calm {
             self.calm_since = None;
         }
+        let stepped_down = self.current > 0 || self.small_films;
         if self.late >= LATE {
-            self.step_down();
+            self.step_down(film);
         } else if self.pictures >= WINDOW {
             (self.pictures, self.late) = (0, 0);
-        } else if self.current > 0 && load <= IDLE && now.since(calm_since) >= self.patience {
+        } else if stepped_down && calm && now.since(calm_since) >= self.patience {
             self.patience *= 2;
-            self.current = 0;
+            (self.current, self.small_films) = (0, false);
             self.reason = if self.failed { Reason::Failed } else { Reason::Sharpest };
             self.start_over();
         }
     }
 
-    fn step_down(&mut self) {
+    fn step_down(&mut self, film: bool) {
         let cheaper = |at: &usize| cost(self.formats[*at]) < cost(self.formats[self.current]);
-        if let Some(next) = (0..self.formats.len()).find(cheaper) {
+        if film && !self.small_films {
+            self.small_films = true;
+        } else if let Some(next) = (0..self.formats.len()).find(cheaper) {
             (self.current, self.reason) = (next, Reason::TooSlow);
         }
         self.start_over();
@@ -172,9 +189,14 @@ mod tests {
     fn code(selector: &mut Selector, from: u64, pictures: u64, took: u64) -> u64 {
         let end = from + pictures * 33;
         for at in (from..end).step_by(33) {
-            selector.handle_picture(Time::from_millis(at), Duration::from_millis(took), FRAME);
+            handle(selector, at, took, false);
         }
         end
+    }
+
+    fn handle(selector: &mut Selector, at: u64, took: u64, film: bool) {
+        let (at, took) = (Time::from_millis(at), Duration::from_millis(took));
+        selector.handle_picture(at, took, FRAME, film);
     }
 
     #[test]
@@ -209,6 +231,25 @@ mod tests {
         assert_eq!(selector.format(), Some(H264), "twice as long now");
         code(&mut selector, now, 20_500 / 33, 5);
         assert_eq!(selector.format(), Some(H264_FULL));
+    }
+
+    #[test]
+    fn a_slow_film_gives_up_pixels_before_colour_and_gets_them_back() {
+        let mut selector = choose(&[H264, H264_FULL]);
+        let films = |selector: &mut Selector, from: u64, seconds: u64, took: u64| {
+            (from..from + seconds * 1000)
+                .step_by(33)
+                .for_each(|at| handle(selector, at, took, true));
+        };
+        films(&mut selector, 0, 1, 40);
+        assert_eq!((selector.small_films(), selector.format()), (true, Some(H264_FULL)));
+        films(&mut selector, 1_000, 60, 9);
+        assert!(selector.small_films(), "in full it would take 36 ms");
+        films(&mut selector, 61_000, 21, 5);
+        assert!(!selector.small_films());
+        films(&mut selector, 82_000, 1, 40);
+        films(&mut selector, 83_000, 1, 40);
+        assert_eq!((selector.small_films(), selector.format()), (true, Some(H264)));
     }
 
     #[test]

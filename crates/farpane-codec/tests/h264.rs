@@ -370,6 +370,48 @@ fn a_film_and_the_page_after_it_arrive() {
     assert!(matches!(key_frames[..], [5..40, 60..80]), "{key_frames:?}");
 }
 
+/// Where a film takes too long it goes on with half the columns and rows, and back, by one key frame each; screens never do.
+#[test]
+fn a_film_may_have_a_quarter_of_the_pixels() {
+    let mut page = frame(SIZE);
+    let mut session = Session::new(SIZE, 1);
+    session.bitrate = Bitrate::mbps(8);
+    let mut key_frames = Vec::new();
+    for at in 0..90 {
+        let wave = |x: u32, y: u32| {
+            (f64::from(x) / 37.0 + f64::from(at) / 4.0).sin() * (f64::from(y) / 23.0).cos()
+        };
+        let whole = Rect::of(SIZE);
+        for y in 0..SIZE.height {
+            let row = page.row_mut(&whole, y).as_chunks_mut::<4>().0;
+            for (x, pixel) in (0..).zip(row) {
+                *pixel = [(128.0 + 100.0 * wave(x, y)) as u8; 4];
+            }
+        }
+        session.update(&page, &whole.into());
+        session.encoder.set_small_films((1..10).contains(&at) || (40..70).contains(&at));
+        let (coded, seen) = session.see(false);
+        key_frames.extend(coded.key_frame.then_some(at));
+        let scale = if (40..70).contains(&at) { 2 } else { 1 };
+        let expected = (SIZE.width as usize / scale, SIZE.height as usize / scale);
+        assert_eq!((seen.width, seen.height), expected, "picture {at}");
+        let mut error = 0.0;
+        for (at, seen) in seen.y.iter().enumerate() {
+            let (x, y) = (at % expected.0 * scale, at / expected.0 * scale);
+            let pixel = &page.row(&whole, y as u32)[x * 4..][..4];
+            error += (luma(pixel.try_into().unwrap()) - f64::from(*seen)).abs();
+        }
+        let mean = error / seen.y.len() as f64;
+        assert!(mean < 8.0, "picture {at} is another one: {mean:.1}");
+    }
+    assert!(matches!(key_frames[..], [0, 10..40, 40, 70]), "{key_frames:?}");
+    // At rest it is a screen, in full and sharp.
+    session.encoder.set_small_films(true);
+    session.now += Duration::from_secs(1);
+    let (seen, _) = session.settle();
+    assert!(psnr(&page, &seen, &Rect::of(SIZE)) > 45.0);
+}
+
 #[test]
 fn key_frames_come_first_and_on_request_with_parameter_sets() {
     let (mut page, damage) = page(SIZE);

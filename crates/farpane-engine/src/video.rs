@@ -319,11 +319,14 @@ impl Video {
             return Ok(());
         };
         let target = self.rate.target();
+        let small_films = selector.small_films();
+        encoder.set_small_films(small_films);
         let began = self.shared.clock.now();
         let output = encoder.encode(&Request { key_frame: key, bitrate: target, now: began })?;
         let now = self.shared.clock.now();
         if why == Why::Change {
-            selector.handle_picture(now, now.since(began), now.since(self.coded));
+            let film = matches!(&output, Output::AccessUnit(unit) if unit.film);
+            selector.handle_picture(now, now.since(began), now.since(self.coded), film);
             self.coded = now;
         }
         let unit = match output {
@@ -346,7 +349,8 @@ impl Video {
         }
         self.last_rtp = rtp_time;
         let (coded_in, reason) = if unit.film {
-            (VideoFormat { chroma: Chroma::Yuv420, ..*format }, Reason::Film)
+            let reason = if small_films { Reason::SmallFilm } else { Reason::Film };
+            (VideoFormat { chroma: Chroma::Yuv420, ..*format }, reason)
         } else {
             (*format, selector.reason())
         };

@@ -179,18 +179,50 @@ pub fn subsample(from: &Planes, to: &mut Planes) {
     assert_eq!(from.size, to.size, "planes are of one picture");
     assert_eq!((from.chroma, to.chroma), (Chroma::Yuv444, Chroma::Yuv420));
     to.y.data.copy_from_slice(&from.y.data);
-    for (from, to) in [(&from.u, &mut to.u), (&from.v, &mut to.v)] {
-        for (y, row) in to.data.chunks_exact_mut(to.stride).take(to.padded_height).enumerate() {
-            let pair = &from.data[2 * y * from.stride..][..2 * from.stride];
-            let (above, below) = pair.split_at(from.stride);
-            let squares = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
-            for (sample, (above, below)) in row.iter_mut().zip(squares) {
-                let sum: u16 = above.iter().chain(below).map(|sample| u16::from(*sample)).sum();
-                *sample = ((sum + 2) >> 2) as u8;
-            }
+    let colour = Rect::of(to.u.size);
+    halve_plane(&from.u, &mut to.u, &colour);
+    halve_plane(&from.v, &mut to.v, &colour);
+}
+
+/// The size of a picture with half the columns and rows of one of `size`.
+pub fn half(size: Size) -> Size {
+    Size::new(size.width.div_ceil(2), size.height.div_ceil(2))
+}
+
+/// Makes `to`, of [`half`] the size of `from`, show the same within `region` of `from`: each sample is the mean of four.
+/// Does not allocate.
+///
+/// # Panics
+/// If their sizes do not go together or they are sampled otherwise.
+pub fn halve(from: &Planes, to: &mut Planes, region: &Region) {
+    assert_eq!((half(from.size), from.chroma), (to.size, to.chroma));
+    for rect in region.rects() {
+        let rect = rect.snapped(2 * from.chroma.factor(), from.size);
+        if rect.is_empty() {
+            continue;
         }
-        to.pad(&Rect::of(to.size));
+        let luma = colour_rect(&rect, 2);
+        halve_plane(&from.y, &mut to.y, &luma);
+        let colour = colour_rect(&luma, from.chroma.factor());
+        halve_plane(&from.u, &mut to.u, &colour);
+        halve_plane(&from.v, &mut to.v, &colour);
     }
+}
+
+/// Makes `rect` of `to` the means of four samples of `from`.
+fn halve_plane(from: &Plane, to: &mut Plane, rect: &Rect) {
+    let columns = rect.x as usize..rect.right() as usize;
+    for y in rect.y as usize..rect.bottom() as usize {
+        let row = &mut to.data[y * to.stride..][columns.clone()];
+        let [above, below] = [2 * y, 2 * y + 1].map(|y| {
+            from.data[y * from.stride..][2 * columns.start..2 * columns.end].as_chunks::<2>().0
+        });
+        for (sample, (above, below)) in row.iter_mut().zip(above.iter().zip(below)) {
+            let sum: u16 = above.iter().chain(below).map(|sample| u16::from(*sample)).sum();
+            *sample = ((sum + 2) >> 2) as u8;
+        }
+    }
+    to.pad(rect);
 }
 
 /// The picture in `planes` as BGRX, into `frame`, which is resized to it: what a viewer would show.

@@ -122,6 +122,38 @@ fn colour_shared_afterwards_is_that_of_the_frame() {
 }
 
 #[test]
+fn half_a_picture_is_the_means_of_it_within_what_changed() {
+    for size in [Size::new(64, 32), Size::new(33, 47), Size::new(1, 1)] {
+        for chroma in CHROMAS {
+            let mut planes = converted(&noise(size, 3), chroma);
+            let mut halved = Planes::new(convert::half(size), chroma);
+            convert::halve(&planes, &mut halved, &Rect::of(size).into());
+            let region = Region::from(
+                Rect::new(size.width / 3, size.height / 2, 5, 7).intersect(&Rect::of(size)),
+            );
+            convert::update(&mut planes, &noise(size, 4), &region);
+            convert::halve(&planes, &mut halved, &region);
+            for (from, to) in
+                [(&planes.y, &halved.y), (&planes.u, &halved.u), (&planes.v, &halved.v)]
+            {
+                for y in 0..to.size.height as usize {
+                    for (x, got) in to.row(y).iter().enumerate() {
+                        let at = |dx: usize, dy: usize| {
+                            // The edge repeats.
+                            let (right, bottom) =
+                                (from.size.width as usize - 1, from.size.height as usize - 1);
+                            u32::from(from.row((2 * y + dy).min(bottom))[(2 * x + dx).min(right)])
+                        };
+                        let sum = at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1);
+                        assert_eq!(u32::from(*got), (sum + 2) / 4, "{size} at {x},{y}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn padding_repeats_the_edge() {
     let frame = noise(Size::new(21, 19), 5);
     for chroma in CHROMAS {

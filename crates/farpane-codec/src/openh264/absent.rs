@@ -23,6 +23,14 @@ impl OpenH264 {
         match *self {}
     }
 
+    pub(crate) fn is_small(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn set_small(&mut self, _: bool) -> Result<(), EncodeError> {
+        match *self {}
+    }
+
     pub(crate) fn update(&mut self, _: Picture<'_>) {
         match *self {}
     }

@@ -27,8 +27,10 @@ const STEP: u8 = 6;
 pub(crate) struct OpenH264 {
     library: Library,
     setup: Setup,
-    blocks: u64,
+    format: Format,
     planes: Planes,
+    /// What is coded instead, with half the columns and rows.
+    small: Option<Planes>,
     /// Changed since the last access unit.
     pending: Region,
     unit: Unit,
@@ -38,20 +40,13 @@ impl OpenH264 {
     pub(crate) const IS_PRESENT: bool = true;
 
     pub(crate) fn new(format: Format) -> Result<OpenH264, EncodeError> {
-        let setup = Setup {
-            width: format.coded.width,
-            height: format.coded.height,
-            max_fps: format.max_fps,
-            threads: format.threads.min(MAX_THREADS),
-            // The library numbers levels as the standard does.
-            level: ELevelIdc::from(format.level),
-            usage: CAMERA_VIDEO_REAL_TIME,
-        };
+        let setup = setup(&format);
         Ok(OpenH264 {
             library: Library::new(&setup).map_err(failed)?,
             setup,
-            blocks: format.blocks(),
+            format,
             planes: Planes::new(format.size, Chroma::Yuv420),
+            small: None,
             pending: Region::new(),
             unit: Unit::default(),
         })
@@ -69,6 +64,20 @@ impl OpenH264 {
             Chroma::Yuv444 => convert::subsample(planes, &mut self.planes),
         }
         self.pending.set(Rect::of(planes.size));
+    }
+
+    pub(crate) fn is_small(&self) -> bool {
+        self.small.is_some()
+    }
+
+    /// Codes a quarter of the pixels from now on, or all of them again; the next picture has to be a key frame.
+    pub(crate) fn set_small(&mut self, small: bool) -> Result<(), EncodeError> {
+        let format = if small { self.format.halved()? } else { self.format };
+        self.setup = setup(&format);
+        self.library = Library::new(&self.setup).map_err(failed)?;
+        self.small = small.then(|| Planes::new(format.size, Chroma::Yuv420));
+        self.pending.set(Rect::of(self.format.size));
+        Ok(())
     }
 
     /// See [`crate::Encoder::update`].
@@ -94,6 +103,9 @@ impl OpenH264 {
     ) -> Result<(Output<'_>, u64), EncodeError> {
         let Request { key_frame, bitrate, now } = *request;
         let changed = self.changed();
+        if let Some(small) = &mut self.small {
+            convert::halve(&self.planes, small, &self.pending);
+        }
         let choose = |rate: &mut Rate, changed: u64, key_frame: bool| {
             rate.choose(now, bitrate, changed, Coarse::default(), key_frame).quantizer
         };
@@ -101,7 +113,7 @@ impl OpenH264 {
         quantizer = self.code(quantizer, key_frame, now)?;
         if rate.is_oversize(quantizer, self.unit.data.len()) {
             // The library goes on from what the viewer will never have.
-            quantizer = choose(rate, self.blocks, true).max(quantizer);
+            quantizer = choose(rate, self.format.blocks(), true).max(quantizer);
             quantizer = self.code(quantizer, true, now)?;
         }
         if self.unit.data.is_empty() {
@@ -134,10 +146,23 @@ impl OpenH264 {
         if key_frame {
             self.library.force_key_frame()?;
         }
-        let planes = [&self.planes.y, &self.planes.u, &self.planes.v];
+        let Planes { y, u, v, .. } = self.small.as_ref().unwrap_or(&self.planes);
+        let planes = [y, u, v];
         let planes = planes.map(|plane| (plane.data.as_slice(), plane.stride));
         let timestamp = (now.as_micros() / 1_000) as i64;
         self.library.encode(&Source { planes, timestamp }, &mut self.unit)
+    }
+}
+
+fn setup(format: &Format) -> Setup {
+    Setup {
+        width: format.coded.width,
+        height: format.coded.height,
+        max_fps: format.max_fps,
+        threads: format.threads.min(MAX_THREADS),
+        // The library numbers levels as the standard does.
+        level: ELevelIdc::from(format.level),
+        usage: CAMERA_VIDEO_REAL_TIME,
     }
 }
 
