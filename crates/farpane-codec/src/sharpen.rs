@@ -31,7 +31,8 @@ pub(crate) struct Sharpener {
     side: usize,
     /// From when on each block rests.
     rests: Vec<Time>,
-    /// Until then nothing is sharpened.
+    /// When much of the picture moved last, and until when nothing is sharpened for it.
+    moved: Time,
     held: Time,
     /// The square where the next share begins.
     next: usize,
@@ -43,6 +44,7 @@ impl Sharpener {
             width,
             side,
             rests: vec![Time::ZERO; width * height],
+            moved: Time::ZERO,
             held: Time::ZERO,
             next: 0,
         }
@@ -61,10 +63,14 @@ impl Sharpener {
     }
 
     /// So many blocks are what others were. A page that scrolls is sharpened when it stops: what it uncovers meanwhile is
-    /// about to be covered again, and a picture in between would take all of the encoder's copying once more.
+    /// about to be covered again, and a picture in between would take all of the encoder's copying once more. One that
+    /// moves by a line now and then does not scroll.
     pub(crate) fn handle_moves(&mut self, moved: u64, now: Time) {
         if moved * 64 > self.rests.len() as u64 {
-            self.held = now + STILL;
+            if now < self.moved + LIVELY {
+                self.held = now + STILL;
+            }
+            self.moved = now;
         }
     }
 
@@ -155,12 +161,22 @@ mod tests {
     fn a_page_that_scrolls_is_left_alone() {
         let mut sharpener = Sharpener::new(64, 2, 1);
         let quantizers = [COARSE; 128];
-        sharpener.handle_moves(2, at(900));
-        assert_eq!(sharpener.coarse(&quantizers, at(901)).blocks, 128, "a window that is dragged");
+        for now in [940, 970] {
+            sharpener.handle_moves(2, at(now));
+            assert_eq!(
+                sharpener.coarse(&quantizers, at(now)).blocks,
+                128,
+                "a window that is dragged"
+            );
+        }
+        sharpener.handle_moves(3, at(970));
+        assert_eq!(sharpener.coarse(&quantizers, at(970)).blocks, 128, "a line at first");
         sharpener.handle_moves(3, at(1_000));
         assert_eq!(sharpener.coarse(&quantizers, at(1_059)), Coarse::default());
         assert_eq!(sharpener.due(&quantizers), Some(at(1_060)));
         assert_eq!(sharpener.coarse(&quantizers, at(1_060)).blocks, 128);
+        sharpener.handle_moves(3, at(1_300));
+        assert_eq!(sharpener.coarse(&quantizers, at(1_300)).blocks, 128, "a line, later");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How close to its source a coded block came.
 //!
 //! The library now and then leaves out a block that changed (a flat one, in a page that scrolls, at the faster speeds), and
-//! says nothing. So what it shows is compared with the source, wherever it was asked to look.
+//! says nothing. So what it shows is compared with the source, wherever it was asked to look, and all over once it rests.
 
 use farpane_pixel::convert::{Chroma, Planes};
 
