@@ -179,12 +179,12 @@ impl<const N: usize> Slice<'_, N> {
     fn copy(&mut self, reference: &Reference, column: usize, row: usize, vector: Vector) {
         let (x, y) = (column * 16, self.picture_row(row) * 16);
         let at = |side: usize| row * side * self.shared.width * side + column * side;
-        let planes = &mut self.part.planes;
-        for plane in 0..N {
-            reference.copy::<16>(plane, [x, y], vector, &mut planes[plane][at(16)..]);
-        }
-        for plane in N..3 {
-            reference.copy::<8>(plane, [x, y], vector, &mut planes[plane][at(8)..]);
+        for (plane, to) in self.part.planes.iter_mut().enumerate() {
+            if plane < N {
+                reference.copy::<16>(plane, [x, y], vector, &mut to[at(16)..]);
+            } else {
+                reference.copy::<8>(plane, [x, y], vector, &mut to[at(8)..]);
+            }
         }
     }
 
