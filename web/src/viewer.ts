@@ -165,7 +165,9 @@ export class Viewer {
     const { width, height } = coded();
     const desktop = this.#hello;
     const halved = (whole: number, side: number) => Math.abs(whole - 2 * side) < HALVED_SLACK;
-    return desktop && halved(desktop.width, width) && halved(desktop.height, height) ? desktop : { width, height };
+    return desktop && halved(desktop.width, width) && halved(desktop.height, height)
+      ? desktop
+      : { width, height };
   }
 
   #control({ body }: ControlMessage): void {
