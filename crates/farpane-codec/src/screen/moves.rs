@@ -14,12 +14,18 @@ const SAMPLES: usize = 32;
 const STRIDE: usize = 1_000_003;
 /// How many have to agree.
 const VOTES: usize = 3;
+/// Fewer macroblocks than this are sooner coded than looked for, which goes up and down all of the picture.
+const FEW: usize = 8;
 /// Displacements of one picture.
 pub(super) const MOST: usize = 4;
 
 /// Finds the displacements of the macroblocks `changed`, given as (column, row), from `before` to `now`; those of the last
 /// picture are tried first.
 pub(crate) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known: &mut Vec<Vector>) {
+    if changed.len() < FEW {
+        known.clear();
+        return;
+    }
     let mut votes = [(Vector::ZERO, 0); MOST + SAMPLES];
     let mut candidates = known.len();
     votes.iter_mut().zip(known.iter()).for_each(|(vote, vector)| vote.0 = *vector);
