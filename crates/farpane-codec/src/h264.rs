@@ -8,8 +8,7 @@
 
 use std::time::Duration;
 
-use farpane_media::{Bitrate, Size, Time};
-use farpane_pixel::convert::half;
+use farpane_media::{Size, Time};
 
 use crate::openh264::OpenH264;
 use crate::rate::Rate;
@@ -69,17 +68,6 @@ impl Format {
             level: level(u64::from(width), u64::from(height), u64::from(max_fps)),
             max_fps,
             threads: threads.clamp(1, height),
-        })
-    }
-
-    /// The same for pictures with half the columns and rows.
-    pub(crate) fn halved(&self) -> Result<Format, EncodeError> {
-        Format::new(&EncoderConfig {
-            size: half(self.size),
-            chroma: self.chroma,
-            bitrate: Bitrate::ZERO,
-            max_fps: self.max_fps,
-            threads: self.threads,
         })
     }
 

@@ -9,13 +9,13 @@
 #[allow(unsafe_code)]
 mod ffi;
 
-use farpane_media::{Rect, Region, Time};
+use farpane_media::{Bitrate, Rect, Region, Time};
 use farpane_pixel::convert::{self, Chroma, Planes};
 use openh264_sys2::{CAMERA_VIDEO_REAL_TIME, ELevelIdc};
 
 use crate::h264::{BLOCK, Format, REST};
 use crate::rate::{COARSEST, Coarse, Rate};
-use crate::{AccessUnit, Codec, EncodeError, Output, Picture, Request};
+use crate::{AccessUnit, Codec, EncodeError, EncoderConfig, Output, Picture, Request};
 use ffi::{Failure, Library, Setup, Source, Unit};
 
 /// As many as the library starts.
@@ -72,7 +72,7 @@ impl OpenH264 {
 
     /// Codes a quarter of the pixels from now on, or all of them again; the next picture has to be a key frame.
     pub(crate) fn set_small(&mut self, small: bool) -> Result<(), EncodeError> {
-        let format = if small { self.format.halved()? } else { self.format };
+        let format = if small { halved(&self.format)? } else { self.format };
         self.setup = setup(&format);
         self.library = Library::new(&self.setup).map_err(failed)?;
         self.small = small.then(|| Planes::new(format.size, Chroma::Yuv420));
@@ -154,6 +154,13 @@ impl OpenH264 {
     }
 }
 
+/// What pictures with half the columns and rows have in common.
+fn halved(format: &Format) -> Result<Format, EncodeError> {
+    let Format { chroma, max_fps, threads, .. } = *format;
+    let (size, bitrate) = (convert::half(format.size), Bitrate::ZERO);
+    Format::new(&EncoderConfig { size, chroma, bitrate, max_fps, threads })
+}
+
 fn setup(format: &Format) -> Setup {
     Setup {
         width: format.coded.width,
@@ -172,12 +179,12 @@ fn failed(failure: Failure) -> EncodeError {
 
 #[cfg(test)]
 mod tests {
-    use farpane_media::{Bitrate, FrameBody, Size};
+    use farpane_media::{FrameBody, Size};
 
     use super::*;
+    use crate::Chroma;
     use crate::random::Random;
     use crate::rate::FINE;
-    use crate::{Chroma, EncoderConfig};
 
     /// At a fine quantizer such a picture is larger than the library's own buffer, which costs it the instance.
     #[test]
