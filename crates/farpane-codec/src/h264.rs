@@ -110,34 +110,26 @@ impl H264 {
         let changed = self.film.as_ref().map_or(0, OpenH264::changed);
         let moving = changed * PART >= self.format.blocks();
         self.motion.handle_time(now, moving);
-        if let Some(film) = &mut self.film
-            && self.motion.film
-            && film.is_small() != self.small_films
-        {
-            film.set_small(self.small_films)?;
-            if was {
-                return Ok(true);
-            }
-        }
-        match (was, self.motion.film, &mut self.film) {
-            (false, true, film) => {
-                if film.is_none() {
-                    let mut made = OpenH264::new(self.format)?;
-                    if self.small_films {
-                        made.set_small(true)?;
-                    }
-                    *film = Some(made);
-                }
-                film.as_mut().expect("made above").adopt(self.screen.planes());
-            }
+        if !self.motion.film {
+            let Some(film) = self.film.as_ref().filter(|_| was) else { return Ok(false) };
             // Other planes have been kept up, as colour does not come back.
-            (true, false, Some(film)) if self.format.chroma == film.planes().chroma => {
+            if self.format.chroma == film.planes().chroma {
                 self.screen.adopt(film.planes());
             }
-            (true, false, Some(_)) => {}
-            _ => return Ok(false),
+            return Ok(true);
         }
-        Ok(true)
+        let film = match &mut self.film {
+            Some(film) => film,
+            none => none.insert(OpenH264::new(self.format)?),
+        };
+        let resized = film.is_small() != self.small_films;
+        if resized {
+            film.set_small(self.small_films)?;
+        }
+        if !was {
+            film.adopt(self.screen.planes());
+        }
+        Ok(resized || !was)
     }
 }
 

@@ -580,26 +580,14 @@ impl<const N: usize> Slice<'_, N> {
         for plane in 0..live {
             straight[plane] = around[plane].straight();
         }
-        for mode in 0..Around::FIRST_SLOPE {
-            if around[0].allows(mode) {
-                let predictions = std::array::from_fn(|plane| straight[plane][usize::from(mode)]);
-                best.attempt(mode, blocks, &predictions, live, cost(mode));
-            }
-        }
+        best.attempt(0, &straight, &around[0], &blocks[..live], cost);
         // They serve most of what has edges.
-        if best.cost <= lambda * 8 {
-            return (best.mode, best.predictions);
-        }
-        let mut slopes = [[[0; 16]; 6]; N];
-        for plane in 0..live {
-            slopes[plane] = around[plane].slopes();
-        }
-        for at in 0..6 {
-            let mode = Around::FIRST_SLOPE + at;
-            if around[0].allows(mode) {
-                let predictions = std::array::from_fn(|plane| slopes[plane][usize::from(at)]);
-                best.attempt(mode, blocks, &predictions, live, cost(mode));
+        if best.cost > lambda * 8 {
+            let mut slopes = [[[0; 16]; 6]; N];
+            for plane in 0..live {
+                slopes[plane] = around[plane].slopes();
             }
+            best.attempt(Around::FIRST_SLOPE, &slopes, &around[0], &blocks[..live], cost);
         }
         (best.mode, best.predictions)
     }
@@ -632,21 +620,30 @@ struct Best<const N: usize> {
 }
 
 impl<const N: usize> Best<N> {
-    /// Takes `predictions` instead, if the first `live` components are nearer to theirs.
+    /// Takes the best of `squares`, the predictions of each component by the modes from `first` on, if that is nearer to
+    /// `blocks`. All components have the same neighbours, `around`.
     #[inline(always)]
-    fn attempt(
+    fn attempt<const M: usize>(
         &mut self,
-        mode: u8,
-        blocks: &[Square; N],
-        predictions: &[Square; N],
-        live: usize,
-        mut cost: u32,
+        first: u8,
+        squares: &[[Square; M]; N],
+        around: &Around,
+        blocks: &[Square],
+        price: impl Fn(u8) -> u32,
     ) {
-        for plane in 0..live {
-            cost += difference(&blocks[plane], &predictions[plane]);
-        }
-        if cost < self.cost {
-            *self = Best { mode, predictions: *predictions, cost };
+        for at in 0..M {
+            let mode = first + at as u8;
+            if !around.allows(mode) {
+                continue;
+            }
+            let mut cost = price(mode);
+            for (block, squares) in blocks.iter().zip(squares) {
+                cost += difference(block, &squares[at]);
+            }
+            if cost < self.cost {
+                let predictions = std::array::from_fn(|plane| squares[plane][at]);
+                *self = Best { mode, predictions, cost };
+            }
         }
     }
 }
