@@ -49,7 +49,14 @@ struct Bench {
 
 impl Bench {
     fn new(page: &[u8], chroma: Chroma) -> Bench {
-        let config = EncoderConfig { size: SIZE, chroma, bitrate: RATE, max_fps: 30, threads: 1 };
+        let config = EncoderConfig {
+            size: SIZE,
+            chroma,
+            bitrate: RATE,
+            max_fps: 30,
+            threads: 1,
+            keeps: false,
+        };
         let stride = SIZE.width as usize * 4;
         let pixels = page[..stride * SIZE.height as usize].to_vec();
         let frame = FrameBody { size: SIZE, stride, pixels, ..FrameBody::default() };
@@ -70,7 +77,8 @@ impl Bench {
 
     fn encode(&mut self) {
         self.now += Duration::from_millis(33);
-        let request = Request { key_frame: false, bitrate: RATE, now: self.now };
+        let request =
+            Request { key_frame: false, bitrate: RATE, now: self.now, ..Request::default() };
         match self.encoder.encode(&request).expect("it codes") {
             Output::AccessUnit(unit) => black_box(unit.data.len()),
             Output::Skipped => 0,

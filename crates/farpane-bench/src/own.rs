@@ -37,6 +37,7 @@ pub(crate) fn encode(open: Open, task: &Task<'_>) -> Result<Coded, OwnError> {
         bitrate: task.bitrate,
         max_fps: material.fps().ceil() as u32,
         threads: task.threads,
+        keeps: false,
     };
     let encoder = open(&config)?;
     let coded = Coded {
@@ -98,7 +99,8 @@ impl Run {
             self.encoder.update(Picture { frame, damage: &self.waiting })?;
         }
         let captured = if self.waiting.is_empty() { now } else { tick };
-        let request = Request { key_frame: false, bitrate: self.bitrate, now };
+        let request =
+            Request { key_frame: false, bitrate: self.bitrate, now, ..Request::default() };
         let output = self.encoder.encode(&request)?;
         let cost = watch.stop();
         self.waiting.clear();

@@ -39,6 +39,8 @@ pub(crate) struct Format {
     pub(crate) level: u8,
     pub(crate) max_fps: u32,
     pub(crate) threads: u32,
+    /// Whether pictures are kept in slots.
+    pub(crate) keeps: bool,
 }
 
 /// Samples of a macroblock's side.
@@ -51,7 +53,7 @@ pub(crate) fn coded_side(side: u32) -> u32 {
 
 impl Format {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Format, EncodeError> {
-        let EncoderConfig { size, chroma, max_fps, threads, .. } = *config;
+        let EncoderConfig { size, chroma, max_fps, threads, keeps, .. } = *config;
         let (long, short) = (size.width.max(size.height), size.width.min(size.height));
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::H264, size, limit: LIMIT });
@@ -68,6 +70,7 @@ impl Format {
             level: level(u64::from(width), u64::from(height), u64::from(max_fps)),
             max_fps,
             threads: threads.clamp(1, height),
+            keeps,
         })
     }
 

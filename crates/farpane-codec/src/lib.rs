@@ -18,6 +18,7 @@ pub mod decode;
 #[cfg(test)]
 mod ffmpeg;
 mod h264;
+mod kept;
 mod null;
 #[cfg(any(feature = "libaom", feature = "rav1e"))]
 mod obu;
@@ -40,7 +41,7 @@ use std::ops::Range;
 
 use farpane_media::{Bitrate, FrameBody, Region, Size, Time, VideoFormat};
 
-pub use farpane_media::{Chroma, Codec};
+pub use farpane_media::{Chroma, Codec, Slot};
 pub use null::Description;
 #[cfg(feature = "rav1e")]
 pub use rav1e::Rav1e;
@@ -57,6 +58,8 @@ pub struct EncoderConfig {
     pub max_fps: u32,
     /// Threads the encoder may use, itself included; each codes a slice or tile of its own.
     pub threads: u32,
+    /// Whether pictures may be kept, for a viewer that is told what each refers to (by the dependency descriptor).
+    pub keeps: bool,
 }
 
 /// A picture to code and where it differs from the one given before it.
@@ -68,7 +71,7 @@ pub struct Picture<'a> {
 }
 
 /// How to code one access unit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Request {
     /// Code the picture without reference to earlier ones, with all parameter sets in front.
     pub key_frame: bool,
@@ -76,6 +79,12 @@ pub struct Request {
     pub bitrate: Bitrate,
     /// The moment of the call. Rate control counts by it, so it must not go backwards.
     pub now: Time,
+    /// Refer to the picture kept there, as the viewer lacks later ones. It has to be one that the viewer has, kept since
+    /// the last key frame; an encoder that does not have it gives a key frame.
+    pub from: Option<Slot>,
+    /// Keep this picture there, in place of another, if the encoder can: none does with a key frame, which empties both
+    /// slots, and some do only after a few more.
+    pub keep: Option<Slot>,
 }
 
 /// What came of one [`Encoder::encode`].
@@ -95,6 +104,10 @@ pub struct AccessUnit<'a> {
     /// Where in `data` its units are: H.264 NAL units without start codes, AV1 OBUs.
     pub units: &'a [Range<usize>],
     pub key_frame: bool,
+    /// The kept picture that this one refers to, instead of the one before it.
+    pub from: Option<Slot>,
+    /// Where it is kept, of the slots that were asked for.
+    pub kept: Option<Slot>,
     /// The quantizer of the coarsest part of the picture as the viewer now has it, on the codec's own scale (H.264: 0 to
     /// 51), where it is known.
     pub quantizer: Option<u8>,

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use farpane_media::{Rect, Region, Size};
 
+use crate::kept::Kept;
 use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
 
 const LIMIT: Size = Size::new(u32::MAX, u32::MAX);
@@ -52,6 +53,7 @@ pub(crate) struct NullEncoder {
     size: Size,
     /// Of the pictures since the last access unit; `seq` 0 before the first picture.
     pending: Description,
+    kept: Kept,
     data: Vec<u8>,
     unit: Range<usize>,
 }
@@ -63,7 +65,7 @@ impl NullEncoder {
             return Err(EncodeError::UnsupportedSize { codec: Codec::Null, size, limit: LIMIT });
         }
         let pending = Description { key_frame: true, seq: 0, damage: Region::new() };
-        Ok(NullEncoder { size, pending, data: Vec::new(), unit: 0..0 })
+        Ok(NullEncoder { size, pending, kept: Kept::new(0), data: Vec::new(), unit: 0..0 })
     }
 }
 
@@ -89,15 +91,21 @@ impl Encoder for NullEncoder {
         if self.pending.seq == 0 {
             return Err(EncodeError::NoPicture);
         }
-        self.pending.key_frame |= request.key_frame;
+        let lost = request.from.is_some_and(|slot| !self.kept.holds(slot));
+        self.pending.key_frame |= request.key_frame || lost;
         self.pending.write(&mut self.data);
         let key_frame = std::mem::take(&mut self.pending.key_frame);
         self.pending.damage.clear();
         self.unit = 0..self.data.len();
+        let kept = request.keep.filter(|_| !key_frame);
+        self.kept.handle_coded(key_frame, std::iter::empty());
+        kept.into_iter().for_each(|slot| self.kept.keep(slot));
         Ok(Output::AccessUnit(AccessUnit {
             data: &self.data,
             units: std::slice::from_ref(&self.unit),
             key_frame,
+            from: request.from.filter(|_| !key_frame),
+            kept,
             quantizer: None,
             again: None,
             film: false,
@@ -119,7 +127,8 @@ mod tests {
     }
 
     fn encode(encoder: &mut NullEncoder, key_frame: bool) -> Description {
-        let request = Request { key_frame, bitrate: Bitrate::mbps(1), now: Time::ZERO };
+        let request =
+            Request { key_frame, bitrate: Bitrate::mbps(1), now: Time::ZERO, ..Request::default() };
         let Output::AccessUnit(unit) = encoder.encode(&request).unwrap() else {
             panic!("never skips")
         };
@@ -137,9 +146,15 @@ mod tests {
             bitrate: Bitrate::mbps(1),
             max_fps: 30,
             threads: 1,
+            keeps: false,
         };
         let mut encoder = NullEncoder::new(&config).unwrap();
-        let nothing = Request { key_frame: false, bitrate: config.bitrate, now: Time::ZERO };
+        let nothing = Request {
+            key_frame: false,
+            bitrate: config.bitrate,
+            now: Time::ZERO,
+            ..Request::default()
+        };
         assert_eq!(encoder.encode(&nothing).unwrap_err(), EncodeError::NoPicture);
 
         let rects = [Rect::new(0, 0, 2, 2), Rect::new(60, 30, 4, 2)];
@@ -171,6 +186,7 @@ mod tests {
             bitrate: Bitrate::mbps(1),
             max_fps: 30,
             threads: 1,
+            keeps: false,
         };
         let mut encoder = NullEncoder::new(&config).unwrap();
         let (frame, damage) = picture(1, &[]);

@@ -120,7 +120,8 @@ impl Encoder for Rav1e {
         if !self.seen {
             return Err(EncodeError::NoPicture);
         }
-        let goes_on = |library: &Library| !request.key_frame && library.suits(request.bitrate);
+        let restart = request.key_frame || request.from.is_some();
+        let goes_on = |library: &Library| !restart && library.suits(request.bitrate);
         let running = self.library.take().filter(goes_on);
         let is_new = running.is_none();
         let library = match running {
@@ -149,6 +150,8 @@ impl Encoder for Rav1e {
             data: &self.data,
             units: &self.units,
             key_frame,
+            from: None,
+            kept: None,
             quantizer: Some(quantizer),
             again: gains.then_some(request.now + STILL),
             film: false,

@@ -81,7 +81,8 @@ impl Session {
     fn code(&mut self) {
         self.encoder.update(Picture { frame: &self.frame, damage: &self.damage }).unwrap();
         self.now += Duration::from_millis(33);
-        let request = Request { key_frame: false, bitrate: RATE, now: self.now };
+        let request =
+            Request { key_frame: false, bitrate: RATE, now: self.now, ..Request::default() };
         let Output::AccessUnit(_) = self.encoder.encode(&request).unwrap() else {
             panic!("skipped")
         };
@@ -100,8 +101,14 @@ fn a_desktop_in_use_allocates_nothing() {
     let scenes: [(&str, Scene); 3] = [("typing", typing), ("scroll", scroll), ("clock", clock)];
     for chroma in [Chroma::Yuv420, Chroma::Yuv444] {
         for (name, scene) in scenes {
-            let config =
-                EncoderConfig { size: SIZE, chroma, bitrate: RATE, max_fps: 30, threads: 3 };
+            let config = EncoderConfig {
+                size: SIZE,
+                chroma,
+                bitrate: RATE,
+                max_fps: 30,
+                threads: 3,
+                keeps: false,
+            };
             let stride = SIZE.width as usize * 4;
             let pixels = vec![255; stride * SIZE.height as usize];
             let frame = FrameBody { size: SIZE, stride, pixels, ..FrameBody::default() };

@@ -21,7 +21,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const GOOD: f64 = 16.0;
 
 fn session(size: Size, chroma: Chroma, threads: u32, bitrate: Bitrate) -> Session {
-    let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads };
+    let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads, keeps: false };
     Session::new(open(Codec::Av1, &config).unwrap(), bitrate, FRAME)
 }
 
@@ -219,14 +219,19 @@ fn what_cannot_be_coded_is_refused() {
         bitrate: Bitrate::mbps(1),
         max_fps: 30,
         threads: 2,
+        keeps: false,
     };
     for (width, height) in [(0, 5), (5, 0), (16_384, 16_384), (8_193, 100)] {
         let refused = open(Codec::Av1, &config(width, height)).err();
         assert!(matches!(refused, Some(EncodeError::UnsupportedSize { .. })), "{width}x{height}");
     }
     let mut encoder = open(Codec::Av1, &config(64, 64)).unwrap();
-    let request =
-        Request { key_frame: false, bitrate: Bitrate::mbps(1), now: Time::from_millis(1) };
+    let request = Request {
+        key_frame: false,
+        bitrate: Bitrate::mbps(1),
+        now: Time::from_millis(1),
+        ..Request::default()
+    };
     assert!(matches!(encoder.encode(&request), Err(EncodeError::NoPicture)));
     let other = frame(Size::new(65, 64));
     let refused = encoder.update(Picture { frame: &other, damage: &Region::new() });

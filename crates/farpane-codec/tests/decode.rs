@@ -30,13 +30,21 @@ fn drawn(size: Size, step: u32) -> FrameBody {
 
 fn encoder(size: Size) -> Box<dyn Encoder> {
     let bitrate = Bitrate::mbps(20);
-    let config = EncoderConfig { size, chroma: Chroma::Yuv420, bitrate, max_fps: 30, threads: 2 };
+    let config = EncoderConfig {
+        size,
+        chroma: Chroma::Yuv420,
+        bitrate,
+        max_fps: 30,
+        threads: 2,
+        keeps: false,
+    };
     open(Codec::H264, &config).unwrap()
 }
 
 fn code(encoder: &mut dyn Encoder, millis: u64) -> Vec<u8> {
     let now = Time::from_millis(millis);
-    let request = Request { key_frame: false, bitrate: Bitrate::mbps(20), now };
+    let request =
+        Request { key_frame: false, bitrate: Bitrate::mbps(20), now, ..Request::default() };
     match encoder.encode(&request).unwrap() {
         Output::AccessUnit(unit) => unit.data.to_vec(),
         Output::Skipped => panic!("skipped"),

@@ -49,7 +49,7 @@ impl Session {
 
     fn sampled(chroma: Chroma, size: Size, threads: u32) -> Session {
         let bitrate = Bitrate::mbps(20);
-        let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads };
+        let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads, keeps: false };
         let encoder = open(Codec::H264, &config).unwrap();
         let (decoder, now) = (Decoder::new().unwrap(), Time::from_millis(1));
         Session { encoder, decoder, now, bitrate, again: None }
@@ -65,7 +65,8 @@ impl Session {
 
     fn encode_at(&mut self, now: Time, key_frame: bool) -> Coded {
         self.now = now;
-        let request = Request { key_frame, bitrate: self.bitrate, now: self.now };
+        let request =
+            Request { key_frame, bitrate: self.bitrate, now: self.now, ..Request::default() };
         let Output::AccessUnit(unit) = self.encoder.encode(&request).unwrap() else {
             panic!("skipped")
         };
@@ -519,6 +520,7 @@ fn sizes_beyond_the_codec_are_refused_with_advice() {
             bitrate: Bitrate::mbps(8),
             max_fps: 30,
             threads: 1,
+            keeps: false,
         };
         let error = open(Codec::H264, &config).err().unwrap();
         assert!(matches!(error, EncodeError::UnsupportedSize { .. }), "{error}");
@@ -527,7 +529,12 @@ fn sizes_beyond_the_codec_are_refused_with_advice() {
     let (other, damage) = page(Size::new(64, 64));
     let refused = session.encoder.update(Picture { frame: &other, damage: &damage });
     assert_eq!(refused, Err(EncodeError::SizeChanged { expected: SIZE, got: Size::new(64, 64) }));
-    let request = Request { key_frame: false, bitrate: session.bitrate, now: session.now };
+    let request = Request {
+        key_frame: false,
+        bitrate: session.bitrate,
+        now: session.now,
+        ..Request::default()
+    };
     assert_eq!(session.encoder.encode(&request).unwrap_err(), EncodeError::NoPicture);
 }
 

@@ -21,7 +21,7 @@ const FRAME: Duration = Duration::from_millis(40);
 const AHEAD: u32 = 4;
 
 fn config(size: Size, chroma: Chroma, bitrate: Bitrate) -> EncoderConfig {
-    EncoderConfig { size, chroma, bitrate, max_fps: 30, threads: 2 }
+    EncoderConfig { size, chroma, bitrate, max_fps: 30, threads: 2, keeps: false }
 }
 
 fn session(size: Size, chroma: Chroma, bitrate: Bitrate) -> Session {
@@ -212,8 +212,12 @@ fn what_cannot_be_coded_is_refused() {
         assert!(matches!(refused, Some(EncodeError::UnsupportedSize { .. })), "{width}x{height}");
     }
     let mut encoder = Rav1e::new(&config(64, 64)).unwrap();
-    let request =
-        Request { key_frame: false, bitrate: Bitrate::mbps(1), now: Time::from_millis(1) };
+    let request = Request {
+        key_frame: false,
+        bitrate: Bitrate::mbps(1),
+        now: Time::from_millis(1),
+        ..Request::default()
+    };
     assert!(matches!(encoder.encode(&request), Err(EncodeError::NoPicture)));
     let other = frame(Size::new(65, 64));
     let refused = encoder.update(Picture { frame: &other, damage: &Region::new() });

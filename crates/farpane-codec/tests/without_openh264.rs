@@ -18,7 +18,14 @@ use drawing::{fill, frame};
 #[test]
 fn a_film_stays_with_the_encoder_for_screens() {
     let (size, bitrate) = (Size::new(320, 176), Bitrate::mbps(8));
-    let config = EncoderConfig { size, chroma: Chroma::Yuv420, bitrate, max_fps: 30, threads: 2 };
+    let config = EncoderConfig {
+        size,
+        chroma: Chroma::Yuv420,
+        bitrate,
+        max_fps: 30,
+        threads: 2,
+        keeps: false,
+    };
     let mut encoder = open(Codec::H264, &config).unwrap();
     let mut frame = frame(size);
     let (mut stream, mut key_frames) = (Vec::new(), 0);
@@ -32,7 +39,7 @@ fn a_film_stays_with_the_encoder_for_screens() {
         }
         encoder.update(Picture { frame: &frame, damage: &Rect::of(size).into() }).unwrap();
         let now = Time::from_millis(1) + Duration::from_millis(33) * at;
-        let request = Request { key_frame: false, bitrate, now };
+        let request = Request { key_frame: false, bitrate, now, ..Request::default() };
         let Output::AccessUnit(unit) = encoder.encode(&request).unwrap() else {
             panic!("nothing is skipped")
         };

@@ -303,6 +303,7 @@ impl Video {
             bitrate: self.rate.target(),
             max_fps: self.config.max_fps,
             threads: self.config.encoder_threads,
+            keeps: false,
         };
         // The one before goes first: two at a time are twice the memory.
         self.encoder = None;
@@ -322,7 +323,12 @@ impl Video {
         let small_films = selector.small_films();
         encoder.set_small_films(small_films);
         let began = self.shared.clock.now();
-        let output = encoder.encode(&Request { key_frame: key, bitrate: target, now: began })?;
+        let output = encoder.encode(&Request {
+            key_frame: key,
+            bitrate: target,
+            now: began,
+            ..Request::default()
+        })?;
         let now = self.shared.clock.now();
         if why == Why::Change {
             let film = matches!(&output, Output::AccessUnit(unit) if unit.film);

@@ -12,11 +12,13 @@
 mod format;
 mod frame;
 mod region;
+mod slot;
 mod time;
 mod units;
 
 pub use format::{Chroma, Codec, VideoFormat};
 pub use frame::{Age, DamageLog, Frame, FrameBody, FramePool, Stamps};
 pub use region::{Rect, Region};
+pub use slot::Slot;
 pub use time::{Clock, Time};
 pub use units::{Bitrate, Size};

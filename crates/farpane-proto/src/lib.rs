@@ -14,6 +14,7 @@ pub mod depacketize;
 pub mod packet;
 pub mod packetize;
 pub mod rate;
+pub mod references;
 pub mod rtp;
 
 #[doc(hidden)]

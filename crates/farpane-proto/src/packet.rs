@@ -23,6 +23,9 @@ pub struct PacketMeta {
     /// The frame's number, [`farpane_media::FrameBody::seq`].
     pub frame: u64,
     pub first_of_frame: bool,
+    /// Counts what was coded, and what of that it refers to; none for a key frame.
+    pub number: u32,
+    pub reference: Option<u32>,
     /// The frame can be decoded without any before it.
     pub key_frame: bool,
     /// The frame tells nothing new; it goes so that a viewer who hears nothing knows that there is nothing to hear.

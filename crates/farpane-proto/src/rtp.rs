@@ -1,5 +1,6 @@
 //! RTP packets: the fixed header (RFC 3550, section 5.1) and header extensions (RFC 8285), read and written in place.
 
+pub mod descriptor;
 pub mod extension;
 
 pub use extension::Extension;

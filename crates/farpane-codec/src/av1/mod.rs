@@ -85,7 +85,7 @@ struct Changes {
 
 impl Av1 {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Av1, EncodeError> {
-        let EncoderConfig { size, chroma, bitrate, max_fps, threads } = *config;
+        let EncoderConfig { size, chroma, bitrate, max_fps, threads, .. } = *config;
         let (long, short) = (size.width.max(size.height), size.width.min(size.height));
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::Av1, size, limit: LIMIT });
@@ -273,7 +273,7 @@ impl Encoder for Av1 {
             return Err(EncodeError::NoPicture);
         }
         let Request { bitrate, now, .. } = *request;
-        let mut key_frame = request.key_frame || self.last.is_none();
+        let mut key_frame = request.key_frame || request.from.is_some() || self.last.is_none();
         let Changes { new, moved } = self.plan(key_frame, now);
         let blocks = self.active.len() as u64;
         if key_frame || new + moved > 0 {
@@ -317,6 +317,8 @@ impl Encoder for Av1 {
             data: &self.unit.data,
             units: &self.units,
             key_frame: self.unit.key_frame,
+            from: None,
+            kept: None,
             quantizer: coarsest.map(|quantizer| quantizer.max(FINE)),
             again,
             film: false,

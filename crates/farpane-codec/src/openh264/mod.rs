@@ -101,7 +101,8 @@ impl OpenH264 {
         request: &Request,
         rate: &mut Rate,
     ) -> Result<(Output<'_>, u64), EncodeError> {
-        let Request { key_frame, bitrate, now } = *request;
+        let Request { bitrate, now, .. } = *request;
+        let key_frame = request.key_frame || request.from.is_some();
         let changed = self.changed();
         if let Some(small) = &mut self.small {
             convert::halve(&self.planes, small, &self.pending);
@@ -124,7 +125,16 @@ impl OpenH264 {
         rate.coded(quantizer, data.len(), *key_frame, 0);
         let again = Some(rate.free().max(now + REST));
         let (quantizer, key_frame) = (Some(quantizer), *key_frame);
-        let unit = AccessUnit { data, units: nals, key_frame, quantizer, again, film: true };
+        let unit = AccessUnit {
+            data,
+            units: nals,
+            key_frame,
+            from: None,
+            kept: None,
+            quantizer,
+            again,
+            film: true,
+        };
         Ok((Output::AccessUnit(unit), changed))
     }
 
@@ -156,9 +166,9 @@ impl OpenH264 {
 
 /// What pictures with half the columns and rows have in common.
 fn halved(format: &Format) -> Result<Format, EncodeError> {
-    let Format { chroma, max_fps, threads, .. } = *format;
+    let Format { chroma, max_fps, threads, keeps, .. } = *format;
     let (size, bitrate) = (convert::half(format.size), Bitrate::ZERO);
-    Format::new(&EncoderConfig { size, chroma, bitrate, max_fps, threads })
+    Format::new(&EncoderConfig { size, chroma, bitrate, max_fps, threads, keeps })
 }
 
 fn setup(format: &Format) -> Setup {
@@ -190,8 +200,14 @@ mod tests {
     #[test]
     fn noise_that_outgrows_the_library_is_coded_coarser() {
         let (size, bitrate) = (Size::new(1920, 1080), Bitrate::mbps(2_000));
-        let config =
-            EncoderConfig { size, chroma: Chroma::Yuv420, bitrate, max_fps: 30, threads: 1 };
+        let config = EncoderConfig {
+            size,
+            chroma: Chroma::Yuv420,
+            bitrate,
+            max_fps: 30,
+            threads: 1,
+            keeps: false,
+        };
         let format = Format::new(&config).unwrap();
         let mut encoder = OpenH264::new(format).unwrap();
         let mut rate = Rate::new(format.blocks(), format.max_fps);
@@ -201,7 +217,8 @@ mod tests {
         let pixels = (0..size.width * size.height).flat_map(|_| noise()).collect();
         let frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
         encoder.update(Picture { frame: &frame, damage: &Rect::of(size).into() });
-        let request = Request { key_frame: false, bitrate, now: Time::from_millis(1) };
+        let request =
+            Request { key_frame: false, bitrate, now: Time::from_millis(1), ..Request::default() };
         let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap() else {
             panic!("skipped")
         };

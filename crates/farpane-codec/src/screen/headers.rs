@@ -1,19 +1,43 @@
 //! Parameter sets and slice headers (ITU-T H.264, clauses 7.3.2.1, 7.3.2.2, 7.3.3 and annex E).
 
-use farpane_media::Size;
 use farpane_pixel::convert::Chroma;
 
 use super::bits::Bits;
+use crate::Slot;
+use crate::h264::Format;
 
 /// The quantizer that slices say theirs relative to.
 const INITIAL_QUANTIZER: i32 = 26;
 const FRAME_NUMBER_BITS: u32 = 16;
+/// Where the last picture is when it is in no slot.
+const RUNNING: LongTerm = LongTerm(Slot::ALL.len() as u32);
+/// Long-term pictures, and room for what a decoder puts in place of pictures that it lacks (clause 8.2.5.2).
+const REFERENCES: u32 = RUNNING.0 + 2;
 
-/// Writes a sequence parameter set: constrained baseline or, for 4:4:4, High 4:4:4 Predictive; BT.709 limited range, one
-/// reference, no reordering.
-///
-/// `level` is ten times the level; `size` is even.
-pub(super) fn sequence(bits: &mut Bits, size: Size, chroma: Chroma, level: u8) {
+/// A LongTermFrameIdx, by which all pictures are kept. The first ones fill all of them: whoever has a later one has as many
+/// long-term pictures whatever got lost since, and no more room for others than the standard allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LongTerm(u32);
+
+impl LongTerm {
+    /// Where the picture goes that is the `number`th since the key frame, and whether it is kept in `slot` there.
+    pub(super) fn new(number: u32, slot: Option<Slot>) -> (LongTerm, Option<Slot>) {
+        if number <= RUNNING.0 {
+            return (LongTerm(number), None);
+        }
+        (slot.map_or(RUNNING, LongTerm::of), slot)
+    }
+
+    pub(super) fn of(slot: Slot) -> LongTerm {
+        LongTerm(slot as u32)
+    }
+}
+
+/// Writes a sequence parameter set: constrained baseline or, for 4:4:4, High 4:4:4 Predictive; BT.709 limited range, no
+/// reordering.
+pub(super) fn sequence(bits: &mut Bits, format: &Format) {
+    let Format { coded: size, chroma, level, keeps, .. } = *format;
+    let references = if keeps { REFERENCES } else { 1 };
     let (profile, constraints) = match chroma {
         Chroma::Yuv420 => (66, 0b1110_0000), // constraint_set0_flag to constraint_set2_flag
         Chroma::Yuv444 => (244, 0),
@@ -31,8 +55,9 @@ pub(super) fn sequence(bits: &mut Bits, size: Size, chroma: Chroma, level: u8) {
     }
     bits.ue(FRAME_NUMBER_BITS - 4);
     bits.ue(2); // pic_order_cnt_type: as coded
-    bits.ue(1); // max_num_ref_frames
-    bits.put(0, 1); // gaps_in_frame_num_value_allowed_flag
+    bits.ue(references); // max_num_ref_frames
+    // A viewer who lacks pictures goes on from one kept before them.
+    bits.put(u32::from(keeps), 1); // gaps_in_frame_num_value_allowed_flag
     let blocks = |length: u32| length.div_ceil(16);
     bits.ue(blocks(size.width) - 1);
     bits.ue(blocks(size.height) - 1);
@@ -56,7 +81,7 @@ pub(super) fn sequence(bits: &mut Bits, size: Size, chroma: Chroma, level: u8) {
     bits.put(1, 1); // motion_vectors_over_pic_boundaries_flag
     [0, 0, 16, 16].into_iter().for_each(|limit| bits.ue(limit));
     bits.ue(0); // max_num_reorder_frames
-    bits.ue(1); // max_dec_frame_buffering
+    bits.ue(references); // max_dec_frame_buffering
     bits.end();
 }
 
@@ -85,6 +110,9 @@ pub(super) struct PictureHeader {
     /// Pictures since the key frame.
     pub(super) number: u32,
     pub(super) quantizer: u8,
+    /// Where the picture is that it refers to, and where it goes itself, unless nothing but the last one is kept.
+    pub(super) refers: Option<LongTerm>,
+    pub(super) becomes: Option<LongTerm>,
 }
 
 impl PictureHeader {
@@ -102,12 +130,39 @@ impl PictureHeader {
         match self.key_frame {
             Some(id) => {
                 bits.ue(id); // idr_pic_id
-                bits.put(0b00, 2); // no_output_of_prior_pics_flag, long_term_reference_flag
+                bits.put(0, 1); // no_output_of_prior_pics_flag
+                bits.put(u32::from(self.becomes.is_some()), 1); // long_term_reference_flag
             }
-            // num_ref_idx_active_override_flag, ref_pic_list_modification_flag_l0, adaptive_ref_pic_marking_mode_flag
-            None => bits.put(0b000, 3),
+            None => {
+                bits.put(0, 1); // num_ref_idx_active_override_flag
+                self.write_reference(bits);
+                self.write_marking(bits);
+            }
         }
         bits.se(i32::from(self.quantizer) - INITIAL_QUANTIZER);
         bits.ue(1); // disable_deblocking_filter_idc
+    }
+
+    /// ref_pic_list_modification (clause 7.3.3.1).
+    fn write_reference(&self, bits: &mut Bits) {
+        bits.put(u32::from(self.refers.is_some()), 1); // ref_pic_list_modification_flag_l0
+        if let Some(LongTerm(index)) = self.refers {
+            bits.ue(2); // modification_of_pic_nums_idc: a long-term picture
+            bits.ue(index); // long_term_pic_num
+            bits.ue(3); // that is all
+        }
+    }
+
+    /// dec_ref_pic_marking (clause 7.3.3.3).
+    fn write_marking(&self, bits: &mut Bits) {
+        bits.put(u32::from(self.becomes.is_some()), 1); // adaptive_ref_pic_marking_mode_flag
+        if let Some(LongTerm(index)) = self.becomes {
+            // Every time, as the viewer may lack the picture that said so first.
+            bits.ue(4); // memory_management_control_operation: so many long-term pictures
+            bits.ue(RUNNING.0 + 1); // max_long_term_frame_idx_plus1
+            bits.ue(6); // this picture becomes one
+            bits.ue(index); // long_term_frame_idx
+            bits.ue(0); // that is all
+        }
     }
 }

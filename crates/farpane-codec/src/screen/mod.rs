@@ -4,7 +4,8 @@
 //! is a vector, and only the rest is predicted, transformed and coded, in slices on as many threads as it is worth. What
 //! the viewer has coarsely is coded again, finer, once the picture rests.
 //!
-//! No loop filter: it blurs text beyond repair. One reference picture, vectors of whole samples that stay inside it.
+//! No loop filter: it blurs text beyond repair. One reference picture, vectors of whole samples that stay inside it. A
+//! viewer who lacks that picture gets one from a kept picture ([`crate::kept`]): what differs from it is intra-coded.
 
 mod bits;
 mod cavlc;
@@ -26,13 +27,14 @@ use farpane_media::Time;
 use farpane_pixel::convert::{Chroma, Planes};
 
 use crate::h264::Format;
+use crate::kept::Kept;
 use crate::rate::{Choice, Coarse, Rate};
 use crate::sharpen::Sharpener;
 use crate::source::Source;
-use crate::{AccessUnit, EncodeError, Output, Picture, Request};
+use crate::{AccessUnit, EncodeError, Output, Picture, Request, Slot};
 use bits::Bits;
 use crew::Crew;
-use headers::PictureHeader;
+use headers::{LongTerm, PictureHeader};
 use macroblock::Quantization;
 use motion::Reference;
 pub(crate) use motion::Vector;
@@ -67,6 +69,9 @@ pub(crate) struct Screen {
     key_frames: u32,
     /// Since the last key frame; none before the first.
     number: Option<u32>,
+    kept: Kept,
+    /// Where the viewer has the picture coded last.
+    place: Option<LongTerm>,
     crew: Crew,
     /// The work in each row of macroblocks, and the rows of each slice.
     work: Vec<usize>,
@@ -93,6 +98,8 @@ impl Screen {
             displacements: Vec::with_capacity(moves::MOST),
             key_frames: 0,
             number: None,
+            kept: Kept::new(blocks),
+            place: None,
             crew: Crew::default(),
             work: Vec::with_capacity(format.height),
             cuts: Vec::with_capacity(MAX_THREADS * SLICES),
@@ -126,12 +133,22 @@ impl Screen {
         if !self.source.is_seen() {
             return Err(EncodeError::NoPicture);
         }
-        let key_frame = request.key_frame || self.number.is_none();
+        let lost = request.from.is_some_and(|slot| !self.kept.holds(slot));
+        let key_frame = request.key_frame || self.number.is_none() || lost;
+        let from = request.from.filter(|_| !key_frame);
         self.plan(key_frame, request.now);
-        let changed = self.plans.iter().filter(|plan| **plan == Plan::Code).count() as u64;
+        let coded =
+            |plans: &[Plan]| plans.iter().filter(|plan| **plan == Plan::Code).count() as u64;
+        let new = coded(&self.plans);
+        from.into_iter().for_each(|slot| self.plan_from(slot));
+        let changed = coded(&self.plans);
         let moved = self.plans.iter().filter(|plan| matches!(plan, Plan::Move(_))).count() as u64;
         self.sharpener.handle_moves(moved, request.now);
-        let coarse = self.sharpener.coarse(&self.quantizers[self.shown], request.now);
+        let coarse = match from {
+            None => self.sharpener.coarse(&self.quantizers[self.shown], request.now),
+            // It is late as it is.
+            Some(_) => Coarse::default(),
+        };
         let choose = |rate: &mut Rate, coarse: Coarse| {
             rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
         };
@@ -141,16 +158,24 @@ impl Screen {
         self.key_frames += u32::from(key_frame);
         // Far from the ones that OpenH264 counts up from 0, as two key frames in a row must differ (clause 7.4.3).
         let id = key_frame.then_some(0x8000 + self.key_frames % 2);
-        let mut header = PictureHeader { key_frame: id, number, quantizer };
-        self.code(header);
+        let refers = from.map(LongTerm::of).or(self.place);
+        let becomes = self.format.keeps.then(|| LongTerm::new(number, request.keep));
+        let (becomes, kept) = becomes.unzip();
+        let kept = kept.flatten();
+        let mut header = PictureHeader { key_frame: id, number, quantizer, refers, becomes };
+        let inter = !key_frame && from.is_none();
+        self.code(header, inter);
         if sharpen == 0 && rate.is_oversize(quantizer, self.size()) {
             quantizer = choose(rate, Coarse::default()).quantizer.max(quantizer);
             header.quantizer = quantizer;
-            self.code(header);
+            self.code(header, inter);
         }
         rate.coded(quantizer, self.size(), key_frame, sharpened);
         self.assemble(header);
         self.number = Some(number);
+        self.kept.handle_coded(key_frame, self.plans.iter().map(|plan| *plan != Plan::Keep));
+        kept.into_iter().for_each(|slot| self.kept.keep(slot));
+        self.place = becomes;
         self.shown = 1 - self.shown;
         self.source.handle_coded();
         let quantizers = &self.quantizers[self.shown];
@@ -158,11 +183,13 @@ impl Screen {
             data: &self.stream,
             units: &self.units,
             key_frame,
+            from,
+            kept,
             quantizer: quantizers.iter().copied().max(),
             again: self.sharpener.due(quantizers).map(|due| due.max(rate.free())),
             film: false,
         };
-        Ok((Output::AccessUnit(unit), changed))
+        Ok((Output::AccessUnit(unit), new))
     }
 
     /// Finds what changed, and how.
@@ -202,6 +229,15 @@ impl Screen {
         }
     }
 
+    /// Plans to code whatever differs from the picture in `slot`, of which no samples are left to predict it from.
+    fn plan_from(&mut self, slot: Slot) {
+        for (block, plan) in self.plans.iter_mut().enumerate() {
+            if *plan != Plan::Keep || self.kept.differs(block, slot) {
+                *plan = Plan::Code;
+            }
+        }
+    }
+
     /// Plans to code again about `most` blocks that gain by it; returns how many.
     fn sharpen(&mut self, quantizer: u8, most: u64, now: Time) -> u64 {
         let (plans, quantizers) = (&mut self.plans, &self.quantizers[self.shown]);
@@ -212,8 +248,8 @@ impl Screen {
         })
     }
 
-    /// Codes the picture as planned into `slices`.
-    fn code(&mut self, header: PictureHeader) {
+    /// Codes the picture as planned into `slices`; what is coded may refer to the last picture if it is `inter`.
+    fn code(&mut self, header: PictureHeader, inter: bool) {
         let [first, second] = &mut self.references;
         let (reference, out) = if self.shown == 0 { (&*first, second) } else { (&*second, first) };
         let [first, second] = &mut self.quantizers;
@@ -222,6 +258,7 @@ impl Screen {
         let shared = Shared {
             source: self.source.now(),
             reference: header.key_frame.is_none().then_some(reference),
+            inter,
             width: self.format.width,
             displacements: &self.displacements,
             quantization: &quantization,
@@ -271,8 +308,7 @@ impl Screen {
         };
         if header.key_frame.is_some() {
             let mut bits = Bits::default();
-            let Format { coded, chroma, level, .. } = self.format;
-            headers::sequence(&mut bits, coded, chroma, level);
+            headers::sequence(&mut bits, &self.format);
             put(0x67, bits.bytes());
             bits.clear();
             headers::picture(&mut bits);
@@ -380,13 +416,21 @@ mod tests {
         rect
     }
 
-    /// Codes random changes of a small desktop; hands out each access unit with the picture that the encoder goes on from.
+    /// Codes random changes of a small desktop; hands out each access unit that the viewer can show, with the picture that
+    /// the encoder goes on from. Some are lost, and all after them until one that refers to a picture kept before.
     fn code_changes(seed: u64, chroma: Chroma, mut each: impl FnMut(&[u8], &Format, &Reference)) {
         let mut random = Random(seed * 0x9E37_79B9);
         let size = Size::new(16 + random.below(300), 16 + random.below(200));
         let bitrate = Bitrate::kbps(200 << random.below(8));
         let threads = 1 + random.below(4);
-        let config = EncoderConfig { size, chroma, bitrate, max_fps: 60, threads };
+        let config = EncoderConfig {
+            size,
+            chroma,
+            bitrate,
+            max_fps: 60,
+            threads,
+            keeps: random.below(3) > 0,
+        };
         let format = Format::new(&config).unwrap();
         let mut encoder = Screen::new(format);
         let mut rate = Rate::new(format.blocks(), format.max_fps);
@@ -394,7 +438,9 @@ mod tests {
         let pixels = vec![255; stride * size.height as usize];
         let mut frame = FrameBody { size, stride, pixels, ..FrameBody::default() };
         let mut now = Time::from_millis(1);
-        for picture in 0..40 {
+        // Where a picture is kept that the viewer has.
+        let (mut safe, mut lost) = (None, false);
+        for picture in 0..60 {
             let mut damage = Region::new();
             for _ in 0..random.below(3) {
                 damage.union(&Region::from(change(&mut frame, &mut random)));
@@ -404,11 +450,26 @@ mod tests {
             }
             now += Duration::from_millis(1 + u64::from(random.below(300)));
             let key_frame = random.below(12) == 0;
-            let request = Request { key_frame, bitrate, now };
+            let from = safe.filter(|_| lost && random.below(3) == 0);
+            let keep = (random.below(4) == 0).then(|| safe.map_or(Slot::First, Slot::other));
+            let request = Request { key_frame, bitrate, now, from, keep };
             let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap() else {
                 panic!("skipped")
             };
-            let data = unit.data.to_vec();
+            assert_eq!(unit.from, from.filter(|_| !unit.key_frame));
+            let (data, kept) = (unit.data.to_vec(), unit.kept);
+            if unit.key_frame || from.is_some() {
+                lost = false;
+            } else if safe.is_some() && random.below(6) == 0 {
+                lost = true;
+            }
+            if unit.key_frame {
+                safe = None;
+            }
+            if lost {
+                continue;
+            }
+            safe = kept.or(safe);
             each(&data, &format, &encoder.references[encoder.shown]);
         }
     }
@@ -479,7 +540,8 @@ mod tests {
             [(Chroma::Yuv420, "yuv420p", 384), (Chroma::Yuv444, "yuv444p", 768)]
         {
             let (size, bitrate) = (Size::new(96, 80), Bitrate::mbps(8));
-            let config = EncoderConfig { size, chroma, bitrate, max_fps: 60, threads: 1 };
+            let config =
+                EncoderConfig { size, chroma, bitrate, max_fps: 60, threads: 1, keeps: false };
             let format = Format::new(&config).unwrap();
             let mut encoder = Screen::new(format);
             let stride = size.width as usize * 4;
@@ -491,8 +553,9 @@ mod tests {
                 encoder.update(Picture { frame: &frame, damage: &Rect::of(size).into() });
                 let key_frame = (number == 0).then_some(1);
                 encoder.plan(key_frame.is_some(), Time::from_millis(1));
-                let header = PictureHeader { key_frame, number, quantizer: 2 };
-                encoder.code(header);
+                let (refers, becomes) = (None, None);
+                let header = PictureHeader { key_frame, number, quantizer: 2, refers, becomes };
+                encoder.code(header, true);
                 encoder.assemble(header);
                 encoder.shown = 1 - encoder.shown;
                 assert!(encoder.stream.len() > raw * format.blocks() as usize);

@@ -44,6 +44,8 @@ pub(super) struct Shared<'a> {
     pub(super) source: &'a Planes,
     /// None for a key frame.
     pub(super) reference: Option<&'a Reference>,
+    /// Whether what is coded may be predicted from it.
+    pub(super) inter: bool,
     /// In macroblocks.
     pub(super) width: usize,
     pub(super) displacements: &'a [Vector],
@@ -337,7 +339,7 @@ impl<const N: usize> Slice<'_, N> {
     fn coded(&mut self, column: usize, row: usize, levels: &mut Levels<N>) -> (Edge<N>, Edge<N>) {
         let source = self.source(column, row);
         let lambda = self.shared.quantization.lambda;
-        let mut search = self.shared.reference.map(|reference| {
+        let mut search = self.shared.reference.filter(|_| self.shared.inter).map(|reference| {
             Search::new(
                 reference,
                 &source.luma,

@@ -54,7 +54,7 @@ impl Session {
 
     pub fn code_at(&mut self, now: Time, key_frame: bool) {
         self.now = now;
-        let request = Request { key_frame, bitrate: self.bitrate, now };
+        let request = Request { key_frame, bitrate: self.bitrate, now, ..Request::default() };
         let Output::AccessUnit(unit) = self.encoder.encode(&request).unwrap() else {
             panic!("nothing is skipped")
         };

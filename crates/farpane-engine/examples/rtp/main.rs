@@ -82,6 +82,7 @@ fn send(options: &Options) -> Result<(), Box<dyn Error>> {
             bitrate,
             max_fps: material.fps().ceil() as u32,
             threads: 2,
+            keeps: false,
         },
     )?;
     let mut pictures = material.open()?;
@@ -92,7 +93,8 @@ fn send(options: &Options) -> Result<(), Box<dyn Error>> {
         // Rate control follows the file, so what is sent does not depend on the machine's speed.
         let (now, next) = (material.time(step), material.time(step + 1));
         encoder.update(Picture { frame, damage: &frame.damage })?;
-        let request = Request { key_frame: key_frame_at <= now, bitrate, now };
+        let request =
+            Request { key_frame: key_frame_at <= now, bitrate, now, ..Request::default() };
         let Output::AccessUnit(unit) = encoder.encode(&request)? else { continue };
         if unit.key_frame {
             key_frame_at = now + Duration::from_secs(options.key_frames);
