@@ -78,6 +78,7 @@ export class Session {
     const video = this.#peer.addTransceiver("video", { direction: "recvonly" });
     video.setCodecPreferences?.(preferredCodecs());
     showFramesAtOnce(video.receiver);
+    askForDependencies(video);
     screen.srcObject = new MediaStream([video.receiver.track]);
 
     this.#input = this.#channel("input");
@@ -311,6 +312,30 @@ function showFramesAtOnce(receiver: RTCRtpReceiver): void {
   const hints: { jitterBufferTarget?: number | null; playoutDelayHint?: number } = receiver;
   hints.jitterBufferTarget = 0;
   hints.playoutDelayHint = 0;
+}
+
+const DEPENDENCY_DESCRIPTOR =
+  "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+
+interface HeaderExtension {
+  readonly uri: string;
+  direction: RTCRtpTransceiverDirection;
+}
+
+/**
+ * Has the host say what each picture refers to: then one that does without lost pictures is shown at once, where a key
+ * frame would be needed. Only some browsers can; they do not by themselves.
+ */
+function askForDependencies(video: RTCRtpTransceiver): void {
+  const negotiable = video as RTCRtpTransceiver & {
+    getHeaderExtensionsToNegotiate?(): HeaderExtension[];
+    setHeaderExtensionsToNegotiate?(extensions: HeaderExtension[]): void;
+  };
+  const extensions = negotiable.getHeaderExtensionsToNegotiate?.() ?? [];
+  for (const extension of extensions) {
+    if (extension.uri === DEPENDENCY_DESCRIPTOR) extension.direction = "sendrecv";
+  }
+  negotiable.setHeaderExtensionsToNegotiate?.(extensions);
 }
 
 /** A hidden page never presents a frame, so that a decoded one has to do there. */

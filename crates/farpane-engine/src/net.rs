@@ -11,7 +11,7 @@ use farpane_codec::{Reason, Selector};
 use farpane_desktop::{CaptureHandle, CursorEvent};
 use farpane_media::{Bitrate, Size, Time, VideoFormat};
 use farpane_proto::PacketBuf;
-use farpane_queue::Consumer;
+use farpane_queue::{Consumer, Producer};
 use farpane_transport::{Channel, Event as Happened, Remote, SendError, Transport, TransportError};
 use farpane_wire::v1::{
     ControlMessage, EndReason, Ended, Hello, InputMessage, PointerMessage, Pong, StatsMessage,
@@ -22,7 +22,7 @@ use farpane_wire::{MAX_CHANNEL_BYTES, Message};
 use crate::builder::Config;
 use crate::input::{Act, Acts};
 use crate::messages::{Cursors, Hand, frame_record};
-use crate::shared::Shared;
+use crate::shared::{Agreed, Shared};
 use crate::video::Record;
 use crate::{Event, Report, Signal, SignalReply};
 
@@ -61,6 +61,7 @@ pub(crate) struct Net {
     transport: Box<dyn Transport>,
     packets: Consumer<PacketBuf>,
     records: Consumer<Record>,
+    arrivals: Producer<u32>,
     outside: Outside,
     acts: Acts,
     hand: Hand,
@@ -108,6 +109,7 @@ impl Net {
         transport: Box<dyn Transport>,
         packets: Consumer<PacketBuf>,
         records: Consumer<Record>,
+        arrivals: Producer<u32>,
         outside: Outside,
         acts: Acts,
     ) -> Net {
@@ -127,6 +129,7 @@ impl Net {
             transport,
             packets,
             records,
+            arrivals,
             outside,
             acts,
             hand: Hand::default(),
@@ -358,9 +361,9 @@ impl Net {
 
     fn happened(&mut self, event: Happened) -> Result<(), Over> {
         match event {
-            Happened::Connected { formats, route } => {
+            Happened::Connected { formats, references, route } => {
                 // Comes once; should it come again, what was agreed on first stands.
-                let _ = self.shared.formats.set(formats);
+                let _ = self.shared.agreed.set(Agreed { formats, references });
                 self.path_up(route.to_string());
             }
             Happened::PathRestored => {
@@ -377,6 +380,13 @@ impl Net {
             Happened::KeyFrameRequest => self.want_key_frame(),
             Happened::FrameRequest => {
                 self.shared.frame.set(true);
+                self.shared.wake_video();
+            }
+            Happened::Arrived(number) => {
+                let rtt = self.transport.path().rtt.unwrap_or_default();
+                self.shared.rtt.store(rtt.as_micros() as u64, Relaxed);
+                // When the video thread has not looked for long, it counts as lost.
+                let _ = self.arrivals.push(number);
                 self.shared.wake_video();
             }
             Happened::Estimate(estimate) => self.shared.estimate.store(estimate.as_bps(), Relaxed),
@@ -402,7 +412,7 @@ impl Net {
         self.shared.live.set(true);
         self.want_key_frame();
         self.stats.report_at = now + REPORT_EVERY;
-        let formats = self.shared.formats.get().map_or(&[][..], |formats| formats);
+        let formats = self.shared.agreed.get().map_or(&[][..], |agreed| &agreed.formats);
         let format = Selector::new(formats).format().unwrap_or_default();
         (self.outside.events)(Event::Connected { route, format });
     }

@@ -27,11 +27,22 @@ pub(crate) struct Shared {
     pub estimate: AtomicU64,
     /// Bytes that the transport has accepted and not yet put on the network.
     pub backlog: AtomicU64,
-    /// What the viewer shows; known before `live` is first set.
-    pub formats: OnceLock<Vec<VideoFormat>>,
+    /// Round trip time in microseconds; 0 until measured.
+    pub rtt: AtomicU64,
+    /// Known before `live` is first set.
+    pub agreed: OnceLock<Agreed>,
     pub captured: AtomicU64,
     pub displaced: AtomicU64,
     video: OnceLock<Thread>,
+}
+
+/// What was agreed on with the viewer.
+#[derive(Default)]
+pub(crate) struct Agreed {
+    /// What the viewer shows.
+    pub formats: Vec<VideoFormat>,
+    /// Pictures may refer to kept ones.
+    pub references: bool,
 }
 
 impl Shared {
@@ -46,7 +57,8 @@ impl Shared {
             held_back: Flag::default(),
             estimate: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
-            formats: OnceLock::new(),
+            rtt: AtomicU64::new(0),
+            agreed: OnceLock::new(),
             captured: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
             video: OnceLock::new(),

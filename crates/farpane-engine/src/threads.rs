@@ -19,6 +19,8 @@ use crate::{Engine, Event, capture, input};
 pub(crate) const PACKETS: usize = 4096;
 /// Frames whose records may be on their way.
 const RECORDS: usize = 256;
+/// Pictures that have arrived and of which the video thread does not know.
+const ARRIVALS: usize = 256;
 
 pub(crate) fn spawn(
     desktop: Desktop,
@@ -34,6 +36,7 @@ pub(crate) fn spawn(
     let (publisher, frames) = latest();
     let (packets, outgoing) = ring(PACKETS);
     let (records, sent_records) = ring(RECORDS);
+    let (arrivals, arrived) = ring(ARRIVALS);
     let (cursor, cursor_events) = mpsc::channel();
     let handle = capturer.handle();
     let (to_input, acts) = input::channel();
@@ -44,6 +47,7 @@ pub(crate) fn spawn(
         frames,
         packets,
         records,
+        arrived,
         waker.clone(),
         commands.clone(),
     );
@@ -53,6 +57,7 @@ pub(crate) fn spawn(
         transport,
         outgoing,
         sent_records,
+        arrivals,
         Outside { commands: from_owner, cursor: cursor_events, capture: handle.clone(), events },
         to_input,
     );

@@ -12,12 +12,13 @@ use std::time::Duration;
 use farpane_codec::{
     AccessUnit, EncodeError, Encoder, EncoderConfig, Output, Picture, Reason, Request, Selector,
 };
-use farpane_media::{Bitrate, Chroma, Frame, Region, Size, Stamps, Time, VideoFormat};
+use farpane_media::{Bitrate, Chroma, Frame, Region, Size, Slot, Stamps, Time, VideoFormat};
 use farpane_pixel::Detector;
 use farpane_proto::packetize::Packetizer;
 use farpane_proto::rate::{Controller, KeyFrames};
+use farpane_proto::references::{References, Sent};
 use farpane_proto::{MAX_PAYLOAD, PacketBuf, PacketMeta, PacketPool};
-use farpane_queue::{Producer, Taker};
+use farpane_queue::{Consumer, Producer, Taker};
 use farpane_transport::Waker;
 use farpane_wire::v1::EndReason;
 
@@ -36,6 +37,12 @@ const BACKLOG: Duration = Duration::from_millis(25);
 /// its place.
 const FAILURES: u32 = 3;
 const SOUND: Duration = Duration::from_secs(10);
+
+/// What is lost is sent again by the transport; when it has not come so long after a round trip, the next picture does
+/// without.
+const REPAIR: Duration = Duration::from_millis(100);
+/// A viewer that asks again so soon after a picture that it could go on from needs a key frame.
+const RELAPSE: Duration = Duration::from_millis(500);
 
 /// A frame's way in full. The net thread learns it ahead of the frame's last packet, stamps it when that has left and
 /// passes it on.
@@ -64,12 +71,22 @@ pub struct Record {
 enum Why {
     /// It is new.
     Change,
-    /// The viewer needs a start.
-    KeyFrame,
+    /// The viewer needs a start, or something to go on from.
+    Restart,
     /// The viewer asks for a sign of life.
     KeepAlive,
     /// It is the one before, which had to be skipped, is not out yet, or can be sharper.
     Again,
+}
+
+/// What the next picture may refer to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Start {
+    /// The one before.
+    Previous,
+    /// A kept one, by its number, as the viewer lacks something later.
+    Kept(Slot, u32),
+    Nothing,
 }
 
 pub(crate) struct Video {
@@ -85,6 +102,13 @@ pub(crate) struct Video {
     encoder: Option<Opened>,
     rate: Controller,
     key_frames: KeyFrames,
+    arrived: Consumer<u32>,
+    references: References,
+    /// The viewer lacks something that the last picture builds on, and when it was last given one that does without.
+    lacking: bool,
+    recovered: Time,
+    /// Of the next picture.
+    number: u32,
     /// When the current picture is to be coded once more without having changed, and whether the change has not been seen
     /// yet, as the encoder's bit budget was spent or it is behind.
     again: Time,
@@ -122,6 +146,7 @@ impl Video {
         frames: Taker<Frame>,
         packets: Producer<PacketBuf>,
         records: Producer<Record>,
+        arrived: Consumer<u32>,
         waker: Waker,
         commands: mpsc::Sender<Command>,
     ) -> Video {
@@ -144,6 +169,11 @@ impl Video {
             encoder: None,
             rate: Controller::new(Size::default(), Bitrate::ZERO),
             key_frames: KeyFrames::default(),
+            arrived,
+            references: References::new(),
+            lacking: false,
+            recovered: Time::ZERO,
+            number: 0,
             again: Time::NEVER,
             skipped: false,
             failures: 0,
@@ -215,8 +245,9 @@ impl Video {
             return Ok(Some(Time::NEVER));
         }
         let now = self.shared.clock.now();
+        let repair = self.look_at_arrivals(now);
         if self.shared.key_frame.take() {
-            self.key_frames.handle_request(now);
+            self.handle_loss(now);
         }
         self.rate.handle_estimate(Bitrate::bps(self.shared.estimate.load(Relaxed)), Bitrate::ZERO);
         if let Some(frame) = self.frames.take() {
@@ -225,16 +256,56 @@ impl Video {
         if self.encoder.is_none() {
             return Ok(Some(Time::NEVER));
         }
-        if self.key_frames.poll(now) {
-            return self.repeat(Why::KeyFrame, now).map(|()| None);
+        let start = self.start(now);
+        if start != Start::Previous {
+            return self.repeat(Why::Restart, start, now).map(|()| None);
         }
         if self.shared.frame.take() {
-            return self.repeat(Why::KeepAlive, now).map(|()| None);
+            return self.repeat(Why::KeepAlive, start, now).map(|()| None);
         }
         if self.again <= now {
-            return self.repeat(Why::Again, now).map(|()| None);
+            return self.repeat(Why::Again, start, now).map(|()| None);
         }
-        Ok(Some(self.again.min(self.key_frames.poll_timeout().unwrap_or(Time::NEVER))))
+        let key_frame = self.key_frames.poll_timeout().unwrap_or(Time::NEVER);
+        Ok(Some(self.again.min(key_frame).min(repair)))
+    }
+
+    /// Takes note of what the viewer has; returns when it is to be helped, unless what it lacks comes before.
+    fn look_at_arrivals(&mut self, now: Time) -> Time {
+        while let Some(number) = self.arrived.pop() {
+            self.references.handle_arrived(now, number);
+        }
+        let Some(since) = self.references.stuck_since() else { return Time::NEVER };
+        let until = since + Duration::from_micros(self.shared.rtt.load(Relaxed)) + REPAIR;
+        if until > now || self.lacking {
+            return until.max(now);
+        }
+        self.lacking = self.references.recovery().is_some();
+        Time::NEVER
+    }
+
+    /// The viewer cannot go on from the last picture.
+    fn handle_loss(&mut self, now: Time) {
+        let relapse = now.since(self.recovered) < RELAPSE;
+        if self.references.recovery().is_some() && !relapse {
+            self.lacking = true;
+        } else {
+            self.key_frames.handle_request(now);
+        }
+    }
+
+    /// What the next picture may refer to. It has to be coded then: a key frame counts as ordered.
+    fn start(&mut self, now: Time) -> Start {
+        if self.key_frames.poll(now) {
+            return Start::Nothing;
+        }
+        if !std::mem::take(&mut self.lacking) {
+            return Start::Previous;
+        }
+        match self.references.recovery() {
+            Some((slot, number)) => Start::Kept(slot, number),
+            None => Start::Nothing,
+        }
     }
 
     fn backed_up(&self) -> bool {
@@ -257,14 +328,14 @@ impl Video {
         let body: &farpane_media::FrameBody = &frame;
         self.detector.update(body, Some(&body.damage), &mut self.damage);
         let narrowed = self.shared.clock.now();
-        let key = self.key_frames.poll(now);
-        let formats = self.shared.formats.get().map_or(&[][..], |formats| formats);
+        let start = self.start(now);
+        let formats = self.shared.agreed.get().map_or(&[][..], |agreed| &agreed.formats);
         let selector = self.selector.get_or_insert_with(|| Selector::new(formats));
         // When nothing is left the session is about to end.
         let Some(format) = selector.format() else { return Ok(()) };
         let opened = (self.encoder.as_ref()).map(|opened| (opened.size, opened.format));
         let new_encoder = opened != Some((frame.size, format));
-        if self.damage.is_empty() && !key && !new_encoder {
+        if self.damage.is_empty() && start == Start::Previous && !new_encoder {
             return Ok(());
         }
         if new_encoder {
@@ -276,11 +347,11 @@ impl Video {
         self.frame = frame.seq;
         drop(frame);
         self.skipped = false;
-        self.code(Why::Change, key)
+        self.code(Why::Change, start)
     }
 
     /// Codes the picture that the encoder has once more.
-    fn repeat(&mut self, why: Why, now: Time) -> Result<(), EncodeError> {
+    fn repeat(&mut self, why: Why, start: Start, now: Time) -> Result<(), EncodeError> {
         if !self.skipped {
             // Nothing changed: for the viewer's measurements the picture is as fresh as this moment.
             self.stamps = Stamps {
@@ -292,7 +363,7 @@ impl Video {
                 ..Stamps::default()
             };
         }
-        self.code(why, why == Why::KeyFrame)
+        self.code(why, start)
     }
 
     fn open(&mut self, size: Size, format: VideoFormat) -> Result<(), EncodeError> {
@@ -303,7 +374,7 @@ impl Video {
             bitrate: self.rate.target(),
             max_fps: self.config.max_fps,
             threads: self.config.encoder_threads,
-            keeps: false,
+            keeps: self.shared.agreed.get().is_some_and(|agreed| agreed.references),
         };
         // The one before goes first: two at a time are twice the memory.
         self.encoder = None;
@@ -313,7 +384,7 @@ impl Video {
         Ok(())
     }
 
-    fn code(&mut self, why: Why, key: bool) -> Result<(), EncodeError> {
+    fn code(&mut self, why: Why, start: Start) -> Result<(), EncodeError> {
         let (Some(Opened { size, format, encoder, .. }), Some(selector)) =
             (self.encoder.as_mut(), self.selector.as_mut())
         else {
@@ -323,12 +394,14 @@ impl Video {
         let small_films = selector.small_films();
         encoder.set_small_films(small_films);
         let began = self.shared.clock.now();
-        let output = encoder.encode(&Request {
-            key_frame: key,
+        let request = Request {
+            key_frame: start == Start::Nothing,
             bitrate: target,
             now: began,
-            ..Request::default()
-        })?;
+            from: if let Start::Kept(slot, _) = start { Some(slot) } else { None },
+            keep: self.references.keep(began),
+        };
+        let output = encoder.encode(&request)?;
         let now = self.shared.clock.now();
         if why == Why::Change {
             let film = matches!(&output, Output::AccessUnit(unit) if unit.film);
@@ -338,8 +411,10 @@ impl Video {
         let unit = match output {
             Output::AccessUnit(unit) => unit,
             Output::Skipped => {
-                if key {
-                    self.key_frames.handle_request(now);
+                match start {
+                    Start::Previous => {}
+                    Start::Kept(..) => self.lacking = true,
+                    Start::Nothing => self.key_frames.handle_request(now),
                 }
                 self.again = now + Duration::from_secs(1) / self.config.max_fps;
                 self.skipped = true;
@@ -360,6 +435,14 @@ impl Video {
         } else {
             (*format, selector.reason())
         };
+        let number = self.number;
+        let reference = match start {
+            _ if unit.key_frame => None,
+            Start::Kept(_, number) => Some(number),
+            _ => Some(number.wrapping_sub(1)),
+        };
+        self.number = number.wrapping_add(1);
+        self.references.handle_sent(now, Sent { number, reference, kept: unit.kept });
         let record = Record {
             frame: self.frame,
             rtp_time,
@@ -378,6 +461,8 @@ impl Video {
             format: *format,
             rtp_time,
             frame: self.frame,
+            number,
+            reference,
             key_frame: unit.key_frame,
             keep_alive: why == Why::KeepAlive,
             capture: self.stamps.captured,
@@ -387,14 +472,16 @@ impl Video {
         if !whole {
             // The viewer lacks this picture, so nothing may build on it.
             tracing::warn!(
-                "a picture of {} bytes found no room; a key frame follows",
+                "a picture of {} bytes found no room; one that does without follows",
                 record.bytes
             );
-            self.key_frames.handle_request(now);
+            self.handle_loss(now);
         } else if key_frame {
             self.key_frames.handle_sent(now);
+        } else if let Start::Kept(..) = start {
+            self.recovered = now;
         }
-        if encoder.is_behind() {
+        if self.encoder.as_ref().is_some_and(|opened| opened.encoder.is_behind()) {
             // The change has not been seen yet.
             (self.again, self.skipped) = (now, true);
         }

@@ -112,6 +112,9 @@ pub enum Event {
     Connected {
         /// What the viewer shows and this host can send, by the viewer's preference; each once, one at least.
         formats: Vec<VideoFormat>,
+        /// The viewer is told what each picture refers to, so that it shows any that refers to one it has; and
+        /// [`Event::Arrived`] will come.
+        references: bool,
         route: Route,
     },
     ChannelOpen(Channel),
@@ -123,6 +126,8 @@ pub enum Event {
     /// The viewer has seen no frame for some seconds and wonders. Any frame will do, such as one without changes; if
     /// the last one was lost, the viewer then notices and has it sent again.
     FrameRequest,
+    /// All packets of the picture with this [`PacketMeta::number`] are with the viewer.
+    Arrived(u32),
     /// What the path is believed to carry, when that has changed.
     Estimate(Bitrate),
     /// Nothing has come from the viewer for some seconds. It may come back by itself or by a new offer.

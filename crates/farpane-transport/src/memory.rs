@@ -82,7 +82,7 @@ impl Far {
             estimate,
             ..PathStats::default()
         });
-        self.emit(Event::Connected { formats, route });
+        self.emit(Event::Connected { formats, references: true, route });
         Channel::ALL.into_iter().for_each(|channel| self.emit(Event::ChannelOpen(channel)));
         self.emit(Event::Estimate(estimate));
     }
@@ -123,6 +123,7 @@ impl Memory {
                 Event::Data(..)
                 | Event::KeyFrameRequest
                 | Event::FrameRequest
+                | Event::Arrived(_)
                 | Event::Estimate(_) => {}
             }
             self.events.push_back(event);

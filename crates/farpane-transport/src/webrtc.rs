@@ -3,6 +3,8 @@
 //! Rules of str0m that this file keeps: every mutation is followed by taking out all output; time is advanced before
 //! anything is stamped; its timers are met to the microsecond, since its estimator reads delays off them.
 
+mod arrivals;
+mod descriptor;
 mod meter;
 mod offer;
 mod pacing;
@@ -14,13 +16,15 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use farpane_media::{Bitrate, Chroma, Clock, Codec, Time, VideoFormat};
 use farpane_proto::PacketMeta;
+use farpane_proto::rtp::descriptor::DependencyDescriptor;
 use str0m::bwe::BweKind;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec, FormatParams};
 use str0m::media::{Frequency, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RtpWrite, SeqNo, Ssrc};
+use str0m::rtp::rtcp::Rtcp;
+use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RawPacket, RtpWrite, SeqNo, Ssrc};
 use str0m::stats::PeerStats;
 use str0m::{Candidate, Event as RtcEvent, Input, Output, PacerReason, Reason, Rtc, RtcConfig};
 
@@ -28,6 +32,7 @@ use crate::{
     Channel, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError, Transport,
     TransportError, Waker,
 };
+use arrivals::Arrivals;
 use meter::Meter;
 use pacing::Pacing;
 use sockets::Sockets;
@@ -104,6 +109,8 @@ pub struct WebRtc {
     formats: Vec<(VideoFormat, Pt)>,
     next_sequence: SeqNo,
     resend_ssrc: Option<Ssrc>,
+    /// Followed for a viewer that is told what pictures refer to.
+    arrivals: Option<Arrivals>,
     channels: Vec<(ChannelId, Channel)>,
     pacing: Pacing,
     unpaced: bool,
@@ -149,6 +156,7 @@ impl WebRtc {
         if formats.is_empty() {
             return Err(NegotiationError::NoCommonCodec);
         }
+        let told = rtc.media(mid).is_some_and(|media| descriptor::is_in(media.remote_extmap()));
         let mut api = rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, None).ok_or(NegotiationError::NoCommonCodec)?;
         stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
@@ -175,6 +183,7 @@ impl WebRtc {
             formats,
             next_sequence: SeqNo::from(1),
             resend_ssrc,
+            arrivals: told.then(Arrivals::default),
             channels: Vec::new(),
             pacing: Pacing::default(),
             unpaced: false,
@@ -251,7 +260,8 @@ impl WebRtc {
                 self.last_heard = self.clock.now();
                 let route = self.route.unwrap_or(Route { relayed: false, ipv6: false });
                 let formats = self.formats.iter().map(|(format, _)| *format).collect();
-                self.events.push_back(Event::Connected { formats, route });
+                let references = self.arrivals.is_some();
+                self.events.push_back(Event::Connected { formats, references, route });
             }
             RtcEvent::ChannelOpen(id, label) => match Channel::from_label(&label) {
                 Some(channel) if self.channels.iter().all(|(_, open)| *open != channel) => {
@@ -286,7 +296,23 @@ impl WebRtc {
                 }
             }
             RtcEvent::PeerStats(stats) => self.take_stats(&stats),
+            RtcEvent::RawPacket(packet) => self.take_packet(*packet),
             RtcEvent::Closed => self.end(),
+            _ => {}
+        }
+    }
+
+    fn take_packet(&mut self, packet: RawPacket) {
+        let Some(arrivals) = &mut self.arrivals else { return };
+        match packet {
+            RawPacket::RtpTx(header, bytes) => {
+                arrivals.handle_sent(&header, &bytes, self.resend_ssrc);
+            }
+            RawPacket::RtcpRx(Rtcp::Twcc(feedback)) => {
+                arrivals.handle_feedback(feedback, |number| {
+                    self.events.push_back(Event::Arrived(number));
+                })
+            }
             _ => {}
         }
     }
@@ -471,18 +497,22 @@ impl Transport for WebRtc {
             capture_time: UNIX_EPOCH + self.clock.unix(meta.capture),
             clock_offset: None,
         });
-        let extensions = ExtensionValues {
+        let mut extensions = ExtensionValues {
             // Show each frame as soon as it is decoded.
             play_delay_min: Some(MediaTime::ZERO),
             play_delay_max: Some(MediaTime::ZERO),
             abs_capture_time,
             ..ExtensionValues::default()
         };
+        let sequence = self.next_sequence.inc();
+        if let Some(arrivals) = &mut self.arrivals {
+            extensions.user_values.set(descriptor(meta));
+            arrivals.handle_written(*sequence, meta.number, meta.marker);
+        }
         if !meta.keep_alive {
             self.last_video = self.clock.now();
         }
         self.take_aim()?;
-        let sequence = self.next_sequence.inc();
         let packet = RtpWrite::new(payload_type, sequence, meta.rtp_time, captured, payload)
             .marker(meta.marker)
             .ext_vals(extensions)
@@ -595,10 +625,13 @@ fn rtc_config(config: &WebRtcConfig) -> RtcConfig {
         .set_extension(3, Extension::RtpMid)
         .set_extension(4, Extension::PlayoutDelay)
         .set_extension(5, Extension::AbsoluteCaptureTime)
+        .set_extension(6, descriptor::extension())
         .enable_bwe(Some(bitrate(config.initial_estimate)))
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_sctp_max_message_size(MAX_MESSAGE)
         .set_sctp_max_buffered_amount(MAX_BUFFERED)
+        // For the feedback on single packets, which is given in no other way.
+        .enable_raw_packets(true)
         .set_rtp_mode(true);
     for format in &config.formats {
         add_format(rtc.codec_config(), *format);
@@ -674,6 +707,15 @@ fn format(spec: &CodecSpec) -> Option<VideoFormat> {
         _ => return None,
     };
     Some(VideoFormat::new(codec, if full { Chroma::Yuv444 } else { Chroma::Yuv420 }))
+}
+
+fn descriptor(meta: &PacketMeta) -> DependencyDescriptor {
+    DependencyDescriptor {
+        first_of_picture: meta.first_of_frame,
+        last_of_picture: meta.marker,
+        number: meta.number as u16,
+        reference: meta.reference.map(|reference| meta.number.wrapping_sub(reference) as u16),
+    }
 }
 
 fn bitrate(rate: Bitrate) -> str0m::bwe::Bitrate {

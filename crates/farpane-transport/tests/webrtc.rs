@@ -227,6 +227,8 @@ impl Session {
                 keep_alive: false,
                 key_frame: frame == 0,
                 capture: self.clock.now(),
+                number: frame as u32,
+                reference: (frame as u32).checked_sub(1),
             };
             // A single NAL unit of a non-IDR slice; its contents do not matter to a transport.
             let mut payload = vec![at; 1_000];
@@ -255,7 +257,7 @@ fn expected(frames: u32, packets: u8) -> Vec<(u32, bool, u8)> {
 fn video_arrives_in_order_with_marker_and_extensions() {
     let mut session = Session::connected();
     let connected = session.events.iter().find_map(|event| match event {
-        Event::Connected { formats, route } => Some((formats.clone(), route.to_string())),
+        Event::Connected { formats, route, .. } => Some((formats.clone(), route.to_string())),
         _ => None,
     });
     let formats = vec![VideoFormat::default(), AV1, AV1_FULL];

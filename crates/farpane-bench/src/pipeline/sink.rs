@@ -59,7 +59,7 @@ impl Sink {
         clock: Clock,
         carried: Sender<Carried>,
     ) -> std::io::Result<Sink> {
-        let connected = Event::Connected { formats: vec![format], route: ROUTE };
+        let connected = Event::Connected { formats: vec![format], references: false, route: ROUTE };
         let channels = Channel::ALL.into_iter().map(Event::ChannelOpen);
         Ok(Sink {
             clock,
