@@ -47,6 +47,14 @@ pub(crate) enum Command {
     Recapture,
 }
 
+/// The queues between the net thread and the video thread.
+pub(crate) struct Inside {
+    pub packets: Consumer<PacketBuf>,
+    pub records: Consumer<Record>,
+    /// By number, the pictures that have arrived.
+    pub arrivals: Producer<u32>,
+}
+
 /// Everything a net thread hears from or says to, beside its transport.
 pub(crate) struct Outside {
     pub commands: mpsc::Receiver<Command>,
@@ -59,9 +67,7 @@ pub(crate) struct Net {
     shared: Arc<Shared>,
     config: Config,
     transport: Box<dyn Transport>,
-    packets: Consumer<PacketBuf>,
-    records: Consumer<Record>,
-    arrivals: Producer<u32>,
+    inside: Inside,
     outside: Outside,
     acts: Acts,
     hand: Hand,
@@ -107,9 +113,7 @@ impl Net {
         shared: Arc<Shared>,
         config: Config,
         transport: Box<dyn Transport>,
-        packets: Consumer<PacketBuf>,
-        records: Consumer<Record>,
-        arrivals: Producer<u32>,
+        inside: Inside,
         outside: Outside,
         acts: Acts,
     ) -> Net {
@@ -127,9 +131,7 @@ impl Net {
             shared,
             config,
             transport,
-            packets,
-            records,
-            arrivals,
+            inside,
             outside,
             acts,
             hand: Hand::default(),
@@ -194,7 +196,7 @@ impl Net {
     }
 
     fn send_packets(&mut self) -> Result<(), Over> {
-        while let Some(packet) = self.packets.pop() {
+        while let Some(packet) = self.inside.packets.pop() {
             if packet.meta.first_of_frame && !packet.meta.keep_alive {
                 self.last_picture = self.shared.clock.now();
                 if !self.active {
@@ -211,7 +213,7 @@ impl Net {
 
     /// The last packet of a frame went to the transport; its record is the next in the queue.
     fn frame_sent(&mut self) {
-        let Some(mut record) = self.records.pop() else { return };
+        let Some(mut record) = self.inside.records.pop() else { return };
         let now = self.shared.clock.now();
         record.stamps.sent = now;
         self.stats.frames += 1;
@@ -386,7 +388,7 @@ impl Net {
                 let rtt = self.transport.path().rtt.unwrap_or_default();
                 self.shared.rtt.store(rtt.as_micros() as u64, Relaxed);
                 // When the video thread has not looked for long, it counts as lost.
-                let _ = self.arrivals.push(number);
+                let _ = self.inside.arrivals.push(number);
                 self.shared.wake_video();
             }
             Happened::Estimate(estimate) => self.shared.estimate.store(estimate.as_bps(), Relaxed),

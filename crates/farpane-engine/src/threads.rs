@@ -10,9 +10,9 @@ use farpane_queue::{latest, ring};
 use farpane_transport::Transport;
 
 use crate::builder::Config;
-use crate::net::{Net, Outside};
+use crate::net::{Inside, Net, Outside};
 use crate::shared::Shared;
-use crate::video::Video;
+use crate::video::{Out, Video};
 use crate::{Engine, Event, capture, input};
 
 /// Packets that may be on their way from the video to the net thread: a key frame of almost 5 MB.
@@ -41,26 +41,12 @@ pub(crate) fn spawn(
     let handle = capturer.handle();
     let (to_input, acts) = input::channel();
 
-    let video = Video::new(
-        shared.clone(),
-        config,
-        frames,
-        packets,
-        records,
-        arrived,
-        waker.clone(),
-        commands.clone(),
-    );
-    let net = Net::new(
-        shared.clone(),
-        config,
-        transport,
-        outgoing,
-        sent_records,
-        arrivals,
-        Outside { commands: from_owner, cursor: cursor_events, capture: handle.clone(), events },
-        to_input,
-    );
+    let out = Out::new(packets, records, waker.clone());
+    let video = Video::new(shared.clone(), config, frames, arrived, out, commands.clone());
+    let inside = Inside { packets: outgoing, records: sent_records, arrivals };
+    let outside =
+        Outside { commands: from_owner, cursor: cursor_events, capture: handle.clone(), events };
+    let net = Net::new(shared.clone(), config, transport, inside, outside, to_input);
     let eyes = capture::Eyes {
         shared,
         capturer,

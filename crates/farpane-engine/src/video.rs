@@ -41,6 +41,10 @@ const SOUND: Duration = Duration::from_secs(10);
 /// What is lost is sent again by the transport; when it has not come so long after a round trip, the next picture does
 /// without.
 const REPAIR: Duration = Duration::from_millis(100);
+/// Packets are reported on so late, beyond a round trip; when the last picture has not been, another follows that shows
+/// the viewer what it lacks. If that is of no use, so many times, each after twice as long.
+const REPORT: Duration = Duration::from_millis(250);
+const PROBES: u32 = 4;
 /// A viewer that asks again so soon after a picture that it could go on from needs a key frame.
 const RELAPSE: Duration = Duration::from_millis(500);
 
@@ -107,6 +111,8 @@ pub(crate) struct Video {
     /// The viewer lacks something that the last picture builds on, and when it was last given one that does without.
     lacking: bool,
     recovered: Time,
+    /// How often the viewer was shown in vain that something is missing.
+    probes: u32,
     /// Of the next picture.
     number: u32,
     /// When the current picture is to be coded once more without having changed, and whether the change has not been seen
@@ -131,7 +137,7 @@ struct Opened {
 }
 
 /// The way to the net thread.
-struct Out {
+pub(crate) struct Out {
     pool: PacketPool,
     packets: Producer<PacketBuf>,
     records: Producer<Record>,
@@ -144,19 +150,10 @@ impl Video {
         shared: Arc<Shared>,
         config: Config,
         frames: Taker<Frame>,
-        packets: Producer<PacketBuf>,
-        records: Producer<Record>,
         arrived: Consumer<u32>,
-        waker: Waker,
+        out: Out,
         commands: mpsc::Sender<Command>,
     ) -> Video {
-        let out = Out {
-            pool: PacketPool::new(PACKETS),
-            packets,
-            records,
-            packetizer: Packetizer::new(MAX_PAYLOAD),
-            waker,
-        };
         Video {
             shared,
             config,
@@ -173,6 +170,7 @@ impl Video {
             references: References::new(),
             lacking: false,
             recovered: Time::ZERO,
+            probes: 0,
             number: 0,
             again: Time::NEVER,
             skipped: false,
@@ -246,6 +244,7 @@ impl Video {
         }
         let now = self.shared.clock.now();
         let repair = self.look_at_arrivals(now);
+        let probe = self.probe_at();
         if self.shared.key_frame.take() {
             self.handle_loss(now);
         }
@@ -260,6 +259,10 @@ impl Video {
         if start != Start::Previous {
             return self.repeat(Why::Restart, start, now).map(|()| None);
         }
+        if probe <= now {
+            self.probes += 1;
+            return self.repeat(Why::KeepAlive, start, now).map(|()| None);
+        }
         if self.shared.frame.take() {
             return self.repeat(Why::KeepAlive, start, now).map(|()| None);
         }
@@ -267,16 +270,32 @@ impl Video {
             return self.repeat(Why::Again, start, now).map(|()| None);
         }
         let key_frame = self.key_frames.poll_timeout().unwrap_or(Time::NEVER);
-        Ok(Some(self.again.min(key_frame).min(repair)))
+        Ok(Some(self.again.min(key_frame).min(repair).min(probe)))
+    }
+
+    /// When the viewer is to be shown that it may lack the last picture.
+    fn probe_at(&self) -> Time {
+        let agreed = self.shared.agreed.get().is_some_and(|agreed| agreed.references);
+        match self.references.unheard_since() {
+            Some(since) if agreed && self.probes < PROBES => {
+                since + (self.rtt() + REPORT) * (1 << self.probes)
+            }
+            _ => Time::NEVER,
+        }
+    }
+
+    fn rtt(&self) -> Duration {
+        Duration::from_micros(self.shared.rtt.load(Relaxed))
     }
 
     /// Takes note of what the viewer has; returns when it is to be helped, unless what it lacks comes before.
     fn look_at_arrivals(&mut self, now: Time) -> Time {
         while let Some(number) = self.arrived.pop() {
             self.references.handle_arrived(now, number);
+            self.probes = 0;
         }
         let Some(since) = self.references.stuck_since() else { return Time::NEVER };
-        let until = since + Duration::from_micros(self.shared.rtt.load(Relaxed)) + REPAIR;
+        let until = since + self.rtt() + REPAIR;
         if until > now || self.lacking {
             return until.max(now);
         }
@@ -404,6 +423,7 @@ impl Video {
         let output = encoder.encode(&request)?;
         let now = self.shared.clock.now();
         if why == Why::Change {
+            self.probes = 0;
             let film = matches!(&output, Output::AccessUnit(unit) if unit.film);
             selector.handle_picture(now, now.since(began), now.since(self.coded), film);
             self.coded = now;
@@ -490,6 +510,11 @@ impl Video {
 }
 
 impl Out {
+    pub fn new(packets: Producer<PacketBuf>, records: Producer<Record>, waker: Waker) -> Out {
+        let packetizer = Packetizer::new(MAX_PAYLOAD);
+        Out { pool: PacketPool::new(PACKETS), packets, records, packetizer, waker }
+    }
+
     /// Hands all packets of an access unit to the net thread, or none.
     fn send(
         &mut self,

@@ -13,7 +13,7 @@ use farpane_engine::{Builder, Engine, Event, Signal};
 use farpane_media::{Bitrate, Clock, Size, Stamps, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Sent, pair};
-use farpane_transport::{Channel, Event as Happened};
+use farpane_transport::{Channel, Event as Happened, PathState, PathStats, Route};
 use farpane_wire::v1::{
     ControlMessage, EndReason, InputMessage, Key, Ping, Point, PointerMessage, ReleaseAll,
     StatsMessage, control_message, input_message,
@@ -178,6 +178,15 @@ impl Session {
         session
     }
 
+    /// To a viewer that is told what pictures refer to.
+    fn connect_telling(&self) {
+        let (formats, estimate) = (vec![VideoFormat::default()], Bitrate::mbps(8));
+        let route = Route { relayed: false, ipv6: false };
+        self.far.set_path(PathStats { state: PathState::Up, estimate, ..PathStats::default() });
+        self.far.emit(Happened::Connected { formats, references: true, route });
+        self.far.emit(Happened::Estimate(estimate));
+    }
+
     /// The metadata of the next packet for which `wanted` holds.
     fn packet(&self, what: &str, wanted: impl Fn(&PacketMeta) -> bool) -> PacketMeta {
         loop {
@@ -270,6 +279,33 @@ fn a_request_is_answered_by_a_key_frame() {
     let answer =
         session.packet("key frame", |meta| meta.key_frame && meta.rtp_time != first.rtp_time);
     assert!(answer.first_of_frame);
+}
+
+#[test]
+fn a_viewer_that_lacks_pictures_goes_on_from_one_that_it_has() {
+    let session = Session::start(Engine::builder(), |_| ());
+    session.connect_telling();
+    let next = || session.packet("picture", |meta| meta.marker);
+    let mut last = 0;
+    for _ in 0..20 {
+        last = next().number;
+        session.far.emit(Happened::Arrived(last));
+    }
+    let mut lost = (0..5).map(|_| next());
+    assert!(lost.all(|meta| meta.reference == Some(meta.number - 1)));
+    session.far.emit(Happened::KeyFrameRequest);
+    let recovery = session.packet("recovery", |meta| meta.reference != Some(meta.number - 1));
+    assert!(!recovery.key_frame);
+    assert!(recovery.reference.is_some_and(|number| number <= last), "{recovery:?}");
+    assert_eq!(next().reference, Some(recovery.number));
+}
+
+#[test]
+fn a_last_picture_that_is_unheard_of_is_followed_by_another() {
+    let (told, _captured) = channel();
+    let session = Session::start(Engine::builder(), Telling::change(1, told));
+    session.connect_telling();
+    session.packet("sign of life", |meta| meta.keep_alive);
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub struct Sent {
 #[derive(Clone, Copy, Debug)]
 struct Picture {
     sent: Sent,
+    at: Time,
     arrived: bool,
     /// Arrived, as has all that it builds on.
     shown: bool,
@@ -75,7 +76,7 @@ impl References {
         if self.pictures.len() == MOST {
             self.pictures.pop_front();
         }
-        self.pictures.push_back(Picture { sent, arrived: false, shown: false });
+        self.pictures.push_back(Picture { sent, at: now, arrived: false, shown: false });
     }
 
     /// All packets of a picture have arrived at the viewer.
@@ -83,7 +84,7 @@ impl References {
         let Some(at) = self.index(number) else { return };
         self.pictures[at].arrived = true;
         for at in at..self.pictures.len() {
-            let Picture { sent, arrived, shown } = self.pictures[at];
+            let Picture { sent, arrived, shown, .. } = self.pictures[at];
             if shown || !arrived || !self.is_shown(sent.reference) {
                 break;
             }
@@ -113,6 +114,11 @@ impl References {
     /// Since when the viewer has had a picture without one that it builds on. What is sent again may still come.
     pub fn stuck_since(&self) -> Option<Time> {
         self.gap.map(|(_, since)| since)
+    }
+
+    /// When the last picture was sent, if it has not arrived yet. Nothing after it shows the viewer that one is missing.
+    pub fn unheard_since(&self) -> Option<Time> {
+        self.pictures.back().filter(|last| !last.arrived).map(|last| last.at)
     }
 
     fn index(&self, number: u32) -> Option<usize> {
@@ -237,6 +243,17 @@ mod tests {
         // It was sent again and is there.
         sender.arrive(missing);
         assert_eq!(sender.references.stuck_since(), None);
+    }
+
+    #[test]
+    fn the_last_picture_is_unheard_of_until_it_arrives() {
+        let mut sender = Sender::new();
+        let sent = sender.now();
+        let last = sender.follow();
+        sender.arrive(u32::MAX - 2);
+        assert_eq!(sender.references.unheard_since(), Some(sent));
+        sender.arrive(last);
+        assert_eq!(sender.references.unheard_since(), None);
     }
 
     #[test]

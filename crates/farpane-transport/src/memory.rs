@@ -82,7 +82,7 @@ impl Far {
             estimate,
             ..PathStats::default()
         });
-        self.emit(Event::Connected { formats, references: true, route });
+        self.emit(Event::Connected { formats, references: false, route });
         Channel::ALL.into_iter().for_each(|channel| self.emit(Event::ChannelOpen(channel)));
         self.emit(Event::Estimate(estimate));
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use farpane_media::{Bitrate, Chroma, Clock, Codec, VideoFormat};
 use farpane_proto::PacketMeta;
+use farpane_proto::rtp::descriptor::DependencyDescriptor;
+use farpane_proto::rtp::extension::MAX_LEN;
 use farpane_transport::{
     Channel, Event, NegotiationError, PathState, Remote, SendError, Transport, WebRtc, WebRtcConfig,
 };
@@ -15,7 +17,7 @@ use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::{Codec as RtcCodec, FormatParams};
 use str0m::media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, RtpPacket};
+use str0m::rtp::{Extension, ExtensionSerializer, ExtensionValues, RtpPacket};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
 /// Far longer than anything here takes; only a broken transport gets there.
@@ -23,6 +25,29 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const AV1: VideoFormat = VideoFormat::new(Codec::Av1, Chroma::Yuv420);
 const AV1_FULL: VideoFormat = VideoFormat::new(Codec::Av1, Chroma::Yuv444);
+
+/// Keeps dependency descriptors as they came.
+#[derive(Debug)]
+struct Descriptors;
+
+impl ExtensionSerializer for Descriptors {
+    fn write_to(&self, _: &mut [u8], _: &ExtensionValues) -> usize {
+        unreachable!("a viewer sends no video")
+    }
+
+    fn parse_value(&self, bytes: &[u8], values: &mut ExtensionValues) -> bool {
+        values.user_values.set(bytes.to_vec());
+        true
+    }
+
+    fn is_video(&self) -> bool {
+        true
+    }
+
+    fn is_audio(&self) -> bool {
+        false
+    }
+}
 
 struct Viewer {
     rtc: Rtc,
@@ -54,6 +79,7 @@ impl Viewer {
             .enable_vp8(true)
             .set_extension(7, Extension::PlayoutDelay)
             .set_extension(8, Extension::AbsoluteCaptureTime)
+            .set_extension(9, Extension::with_serializer(DependencyDescriptor::URI, Descriptors))
             .set_rtp_mode(true);
         if !h264 {
             // Packetization mode 0 is not what the host sends.
@@ -287,6 +313,34 @@ fn lost_packets_are_sent_again() {
     session.until("100 packets", |s| s.arrived().len() == 100);
     assert_eq!(session.arrived(), expected(10, 10));
     assert!(session.host.path().resent > Bitrate::ZERO);
+}
+
+#[test]
+fn the_host_hears_which_pictures_have_arrived_whole_and_says_what_they_refer_to() {
+    let mut session = Session::connected();
+    let told = |event: &Event| matches!(event, Event::Connected { references: true, .. });
+    assert!(session.events.iter().any(told));
+    // Repaired later, so that the pictures may come out of order.
+    session.viewer.lose = vec![1, 7, 25];
+    (0..10).for_each(|frame| session.send_frame(frame, 3));
+    session.until("all pictures", |s| (0..10).all(|number| s.has(&Event::Arrived(number))));
+    let arrived = session.events.iter().filter(|event| matches!(event, Event::Arrived(_)));
+    assert_eq!(arrived.count(), 10, "each once");
+    let mut packets: Vec<&RtpPacket> = session.viewer.packets.iter().collect();
+    packets.sort_by_key(|packet| packet.seq_no);
+    packets.dedup_by_key(|packet| packet.seq_no);
+    let media = packets.iter().filter(|packet| packet.payload.len() > 1);
+    for (at, packet) in media.enumerate() {
+        let number = at as u16 / 3;
+        let descriptor = DependencyDescriptor {
+            first_of_picture: at % 3 == 0,
+            last_of_picture: at % 3 == 2,
+            number,
+            reference: (number > 0).then_some(1),
+        };
+        let bytes = packet.header.ext_vals.user_values.get::<Vec<u8>>().unwrap();
+        assert_eq!(bytes, descriptor.encode(&mut [0; MAX_LEN]));
+    }
 }
 
 #[test]

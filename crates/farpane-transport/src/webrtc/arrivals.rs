@@ -19,10 +19,8 @@ pub(super) struct Arrivals {
     /// By sequence number, from `first_packet` on.
     packets: VecDeque<Packet>,
     first_packet: u64,
-    /// Oldest first.
+    /// With numbers that follow each other; some may never have been written.
     pictures: VecDeque<Picture>,
-    /// The picture that is being written.
-    open: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,16 +48,30 @@ impl Arrivals {
             self.first_packet += 1;
         }
         self.packets.push_back(Packet { picture, arrived: false });
-        if !std::mem::replace(&mut self.open, !last) {
-            if self.pictures.len() == MOST_PICTURES {
-                self.pictures.pop_front();
-            }
-            self.pictures.push_back(Picture { number: picture, missing: 0, complete: false });
-        }
+        self.begin(picture);
         if let Some(picture) = self.pictures.back_mut() {
             picture.missing += 1;
             picture.complete = last;
         }
+    }
+
+    /// Goes on to the picture with this number, unless that is the last one.
+    fn begin(&mut self, number: u32) {
+        let empty = |number| Picture { number, missing: 0, complete: false };
+        let ahead = self.pictures.back().map(|last| number.wrapping_sub(last.number));
+        match ahead {
+            Some(ahead) if ahead as usize <= MOST_PICTURES => {
+                let next = number.wrapping_sub(ahead);
+                let numbers = (1..=ahead).map(|at| next.wrapping_add(at));
+                self.pictures.extend(numbers.map(empty));
+            }
+            _ => {
+                self.pictures.clear();
+                self.pictures.push_back(empty(number));
+            }
+        }
+        let surplus = self.pictures.len().saturating_sub(MOST_PICTURES);
+        self.pictures.drain(..surplus);
     }
 
     /// A packet has left; `packet` is all of it before encryption.
@@ -125,4 +137,48 @@ impl Arrivals {
 fn extend(near: u64, low: u16) -> u64 {
     let distance = low.wrapping_sub(near as u16) as i16;
     near.saturating_add_signed(distance.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(arrivals: &mut Arrivals, sequences: &[u64]) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        sequences.iter().for_each(|at| arrivals.arrived(*at, &mut |number| numbers.push(number)));
+        numbers
+    }
+
+    #[test]
+    fn a_picture_has_arrived_when_its_last_missing_packet_has() {
+        let mut arrivals = Arrivals::default();
+        [(10, 0, false), (11, 0, true), (12, 1, true), (13, 2, false)]
+            .into_iter()
+            .for_each(|(sequence, picture, last)| arrivals.handle_written(sequence, picture, last));
+        assert_eq!(whole(&mut arrivals, &[12, 11, 11, 13]), [1]);
+        assert_eq!(whole(&mut arrivals, &[9, 10, 10, 99]), [0]);
+    }
+
+    #[test]
+    fn pictures_that_were_never_written_or_not_to_their_end_are_passed_over() {
+        let mut arrivals = Arrivals::default();
+        arrivals.handle_written(1, u32::MAX, false);
+        // Numbers wrap around.
+        arrivals.handle_written(2, 3, true);
+        assert_eq!(whole(&mut arrivals, &[1, 2]), [3]);
+        arrivals.handle_written(3, 100_000, true);
+        assert_eq!(whole(&mut arrivals, &[3]), [100_000]);
+        (0..2 * MOST_PACKETS as u64).for_each(|at| {
+            arrivals.handle_written(4 + at, 100_001 + at as u32, true);
+        });
+        assert_eq!(arrivals.pictures.len(), MOST_PICTURES);
+        assert_eq!(arrivals.packets.len(), MOST_PACKETS);
+    }
+
+    #[test]
+    fn numbers_are_extended_to_the_nearest() {
+        assert_eq!(extend(0x1_0002, 0xffff), 0xffff);
+        assert_eq!(extend(0xfffe, 1), 0x1_0001);
+        assert_eq!(extend(5, 5), 5);
+    }
 }
