@@ -64,6 +64,7 @@ const UNSAFE: &[&str] = &[
     "crates/farpane-pixel/src/vector.rs",
     "crates/farpane-queue/src/latest.rs",
     "crates/farpane-queue/src/ring.rs",
+    "tools/netlab/src/kernel.rs",
 ];
 
 /// Licences that may come in with a dependency.
