@@ -2,7 +2,6 @@
 
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,16 +18,20 @@ for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]]) {
   });
 }
 
-/** Starts a program as leader of its own process group, its stderr (and unread stdout) in the file `log`. */
-export function start(command, args, { env = {}, log, readStdout = false }) {
+/**
+ * Starts a program as leader of its own process group, its stderr (and unread stdout) in the file `log`. `enter` is a
+ * command that runs another one elsewhere.
+ */
+export function start(command, args, { env = {}, log, readStdout = false, enter = [] }) {
   mkdirSync(dirname(log), { recursive: true });
   const sink = openSync(log, 'a');
-  const child = spawn(command, args, {
+  const [program, ...words] = [...enter, command, ...args];
+  const child = spawn(program, words, {
     env: { ...process.env, ...env },
     stdio: ['ignore', readStdout ? 'pipe' : sink, sink],
     detached: true,
   });
-  child.log = log;
+  Object.assign(child, { command, log });
   child.failed = new Promise((_, reject) => {
     child.once('error', (e) => reject(new Error(`${command}: ${e.message}`)));
     child.once('exit', (status, by) => reject(new Error(`${command} ended (${by ?? status}), see ${log}`)));
@@ -70,24 +73,31 @@ export async function line(child, accept, ms) {
         const value = accept(text);
         if (value !== undefined) resolve(value);
       } catch (e) {
-        reject(new Error(`${child.spawnfile} said ${text}: ${e.message}`));
+        reject(new Error(`${child.command} said ${text}: ${e.message}`));
       }
     });
   });
-  return within(ms, Promise.race([wanted, child.failed]), `no answer from ${child.spawnfile}, see ${child.log}`);
+  return within(ms, Promise.race([wanted, child.failed]), `no answer from ${child.command}, see ${child.log}`);
 }
 
-/** Resolves when `port` of 127.0.0.1 accepts connections; rejects when `child` ends first. */
+/** Resolves when something listens on TCP `port` in the network of `child`; rejects when `child` ends first. */
 export async function listening(port, child, ms) {
-  const knock = () =>
-    new Promise((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
-      socket.once('connect', () => socket.destroy());
-    });
   const open = async () => {
-    while (!(await knock())) await sleep(50);
+    while (!listens(port, child.pid)) await sleep(50);
   };
-  await within(ms, Promise.race([open(), child.failed]), `${child.spawnfile} did not open port ${port}, see ${child.log}`);
+  await within(ms, Promise.race([open(), child.failed]), `${child.command} did not open port ${port}, see ${child.log}`);
+}
+
+/** Read from the kernel's table, as that of another network namespace cannot be reached from here. */
+function listens(port, pid) {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const listener = new RegExp(`^ *\\d+: [0-9A-F]+:${hex} [0-9A-F]+:0000 0A `, 'm');
+  try {
+    return ['tcp', 'tcp6'].some((table) => listener.test(readFileSync(`/proc/${pid}/net/${table}`, 'latin1')));
+  } catch (e) {
+    if (e.code === 'ENOENT' || e.code === 'EINVAL') return false; // No IPv6, or it has ended.
+    throw e;
+  }
 }
 
 /** `promise`, or an error with `message` after `ms` milliseconds. */

@@ -1,12 +1,13 @@
 // Command line of the latency measurement: rounds over systems, then a table and JSON.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CONTENT } from './content.mjs';
+import { cycle, read } from './link.mjs';
 import { measure } from './measure.mjs';
 import { median, summarise, table } from './report.mjs';
 import { SYSTEMS } from './systems.mjs';
@@ -19,7 +20,8 @@ const USAGE = `usage: tools/latency/run [options]
   --systems LIST   of ${Object.keys(SYSTEMS).join(',')} (default: all)
   --scenes LIST    of ${SCENES.join(',')} (default: all)
   --rounds N       times that each system takes its turn (default 5)
-  --seconds N      length of each reading (default 8)
+  --seconds N      length of each reading (default 8, or as long as it takes a link to go through its changes)
+  --link NAME      host and viewer at the two ends of a link of tools/netlab (as root); tools/netlab/run --list has names
   --quick          one round, 4 s readings, fewer clicks: to see that it works, not for figures
   --json FILE      write everything that was measured
   --farpane FILE   the binary to measure (default: target/release/farpane)
@@ -33,6 +35,8 @@ if (options.help) {
 }
 const systems = list('systems', Object.keys(SYSTEMS));
 const scenes = list('scenes', SCENES);
+const link = linked();
+const changes = link ? changesTake(link.plan) : 0;
 const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
 const cache = join(HERE, 'cache');
 const plan = {
@@ -41,12 +45,15 @@ const plan = {
   content: join(cache, CONTENT),
   probe: join(target, 'release/farpane-probe'),
   farpane: resolve(options.farpane ?? join(target, 'release/farpane')),
-  seconds: whole('seconds', options.quick ? 4 : 8),
+  seconds: whole('seconds', Math.max(options.quick ? 4 : 8, changes)),
   clicks: options.quick ? 8 : 20,
   switches: options.quick ? 1 : 2,
   display: whole('display', 70),
   port: whole('port', 7000),
+  address: link?.plan.host ?? '127.0.0.1',
+  link: link?.file,
 };
+if (plan.seconds < changes) usage(`--seconds: link ${options.link} takes ${changes} to go through its changes`);
 const count = whole('rounds', options.quick ? 1 : 5);
 
 const about = {
@@ -54,7 +61,8 @@ const about = {
   command: `tools/latency/run ${process.argv.slice(2).join(' ')}`.trim(),
   commit: git('rev-parse', 'HEAD') + (git('status', '--porcelain', '--untracked-files=no') ? ' with local changes' : ''),
   machine: { cpu: cpus()[0].model, cores: cpus().length, memoryMB: Math.round(totalmem() / 1e6), kernel: release() },
-  network: readFileSync('/proc/self/net/dev', 'latin1').includes('measure0:') ? 'own namespace' : 'shared loopback',
+  network: network(),
+  ...(link ? { link: link.plan } : {}),
   versions: { chromium: version('/usr/bin/chromium', ['--version']), node: process.version },
 };
 for (const system of systems) about.versions[system] = attempt(() => SYSTEMS[system].version(plan));
@@ -73,11 +81,30 @@ for (let round = 0; round < count; round++) {
 }
 console.log(`${about.machine.cpu}, ${about.machine.cores} cores, ${about.date}, commit ${about.commit.slice(0, 12)}`);
 console.log(`${count} rounds of ${plan.seconds} s; medians over rounds, ratios as median (min..max); ${about.network}\n`);
-console.log(table(summarise(rounds, systems, scenes), systems));
+console.log(table(summarise(rounds, systems, scenes), systems, link !== undefined));
 const cells = rounds.flatMap((round) => Object.values(round).flatMap(Object.values));
 const foreign = median(cells.flatMap((cell) => cell.foreignCores ?? []));
 if (foreign > 0.1) console.error(`Other programs used ${foreign.toFixed(2)} cores: the figures are worse than they should be.`);
 process.exit(cells.some((cell) => cell.error) ? 1 : 0);
+
+/** The record of the link that this runs over, if it does. */
+function linked() {
+  const file = process.env.LINK_RECORD;
+  if (options.link === undefined) return undefined;
+  if (!file) return usage('--link works through tools/latency/run only');
+  process.on('exit', () => rmSync(file, { force: true }));
+  return { file, plan: read(file).plan };
+}
+
+/** Seconds in which each phase of a link is seen from start to end, wherever they begin. */
+function changesTake(plan) {
+  return Math.ceil((cycle(plan) + Math.max(0, ...plan.down.map((phase) => phase.lasts_ms ?? 0))) / 1000);
+}
+
+function network() {
+  if (link) return `link ${link.plan.link}`;
+  return readFileSync('/proc/self/net/dev', 'latin1').includes('measure0:') ? 'own namespace' : 'shared loopback';
+}
 
 function save(file) {
   mkdirSync(dirname(resolve(file)), { recursive: true });
@@ -85,7 +112,7 @@ function save(file) {
 }
 
 function parse() {
-  const text = ['systems', 'scenes', 'rounds', 'seconds', 'json', 'farpane', 'display', 'port'];
+  const text = ['systems', 'scenes', 'rounds', 'seconds', 'json', 'link', 'farpane', 'display', 'port'];
   const flags = ['quick', 'help'];
   const kinds = [...text.map((name) => [name, { type: 'string' }]), ...flags.map((name) => [name, { type: 'boolean' }])];
   try {

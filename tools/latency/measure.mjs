@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { browsers, busy, cost, line, loopbackBytes, start, stop } from './host.mjs';
+import { enter, keptUp, phases, read, traffic } from './link.mjs';
 import { median, psnr, quantile } from './report.mjs';
 import { age, SQUARE } from './strip.mjs';
 import { SYSTEMS } from './systems.mjs';
@@ -12,6 +13,7 @@ import { launch, Viewer } from './viewer.mjs';
 
 const CONNECT_MS = 30_000;
 const CLICK_SCENES = ['idle', 'clock', 'typing'];
+const MOVING_SCENES = ['clock', 'typing', 'scroll30', 'scroll60', 'video720', 'fullvideo'];
 const CLICK_MS = 2000;
 const PICTURE_DELAYS_MS = [500, 1000, 5000];
 const PICTURE_PERIOD_MS = 8000;
@@ -34,9 +36,10 @@ export async function measure(system, plan, say) {
     // Something to see from the start; `connect` ends with the first readable picture.
     let probe = await showScene('idle', stage);
     children.push(probe);
-    const site = await SYSTEMS[system].start({ ...plan, display, log });
+    const there = plan.link ? enter('host') : [];
+    const site = await SYSTEMS[system].start({ ...plan, display, log, enter: there });
     children.push(...site.children);
-    browser = await launch();
+    browser = await launch(plan.link !== undefined, new URL(site.url).origin);
     const viewer = await Viewer.open(browser, site, CONNECT_MS, join(plan.cache, 'log', `${system}.png`));
     await viewer.pointAtSquare();
     await viewer.click(CLICK_MS);
@@ -76,23 +79,26 @@ async function showScene(scene, { probe, content, display, log }, periodMs) {
   return child;
 }
 
-async function reading(scene, viewer, { seconds, clicks, host, x }) {
+async function reading(scene, viewer, { seconds, clicks, host, x, link }) {
   // Time for bit rates to settle and, when idle, for late refinements to end.
-  await sleep(scene === 'idle' ? 4000 : 2000);
+  await sleep(scene === 'idle' || link ? 4000 : 2000);
   await viewer.samples();
+  const counted = await viewer.received();
   const look = () => ({
     at: performance.now(),
+    wall: Date.now(),
     bytes: loopbackBytes(),
     host: cost(host.map((child) => child.pid)),
     x: cost([x.pid]),
     viewer: cost(browsers()),
-    all: cost([process.pid]),
+    all: cost([link ? process.ppid : process.pid]), // Netlab is our parent.
     busy: busy(),
   });
   const before = look();
   await sleep(seconds * 1000);
   const after = look();
   const samples = await viewer.samples();
+  const received = await viewer.received();
   const elapsed = (after.at - before.at) / 1000;
   const cores = (who) => (after[who].cpu - before[who].cpu) / elapsed;
   const result = {
@@ -104,9 +110,22 @@ async function reading(scene, viewer, { seconds, clicks, host, x }) {
     xCores: cores('x'),
     viewerCores: cores('viewer'),
     foreignCores: Math.max(0, (after.busy - before.busy) / elapsed - cores('all')),
+    ...arrived(counted, received),
   };
+  if (link) {
+    const record = read(link);
+    Object.assign(result, traffic(record, before.wall, after.wall));
+    if (MOVING_SCENES.includes(scene)) Object.assign(result, keptUp(samples, phases(record.plan, before.wall, after.wall)));
+  }
   if (CLICK_SCENES.includes(scene)) Object.assign(result, await clickToPhoton(viewer, clicks));
   return result;
+}
+
+/** Key frames decoded between two of the browser's counts, and the share of packets that it did without. */
+function arrived(before, after) {
+  if (!before || !after) return {};
+  const [received, lost] = ['received', 'lost'].map((key) => after[key] - before[key]);
+  return { keyFrames: after.keyFrames - before.keyFrames, viewerLoss: received + lost > 0 ? lost / (received + lost) : 0 };
 }
 
 async function clickToPhoton(viewer, count) {
@@ -150,9 +169,10 @@ function brief(result) {
   if (result.error) return `failed: ${result.error}`;
   const number = (value, digits = 0) => value?.toFixed(digits) ?? '-';
   const click = result.clickN === undefined ? '' : `, click ${number(result.clickP50)}/${number(result.clickP95)} ms`;
+  const freeze = result.freezeMs === undefined ? '' : `, longest freeze ${number(result.freezeMs)} ms`;
   const picture = result.psnr1000 === undefined ? '' : `, ${PICTURE_DELAYS_MS.map((ms) => number(result[`psnr${ms}`])).join('/')} dB`;
   return (
     `${number(result.delayP50)}/${number(result.delayP95)} ms, ${number(result.fps)} fps, ` +
-    `${number(result.hostCores, 3)} cores, ${number(result.mbps, 2)} Mb/s${click}${picture}`
+    `${number(result.hostCores, 3)} cores, ${number(result.mbps, 2)} Mb/s${freeze}${click}${picture}`
   );
 }

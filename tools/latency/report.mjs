@@ -61,13 +61,14 @@ export function summarise(rounds, systems, scenes, ours = 'farpane') {
   );
 }
 
-/** The summary as a Markdown table that also reads well as text. */
-export function table(summary, systems) {
+/** The summary as a Markdown table that also reads well as text; `linked` adds what a bad link does. */
+export function table(summary, systems, linked = false) {
   const number = (value, digits = 0) => (value == null ? '-' : value.toFixed(digits));
   const pair = (m, key) => (m[`${key}P50`] == null ? '-' : `${number(m[`${key}P50`])}/${number(m[`${key}P95`])}`);
   const times = (r) => (r ? `${number(r.median, 2)} (${number(r.min, 2)}..${number(r.max, 2)})` : '-');
   const compared = Object.values(summary).some((scene) => Object.values(scene).some((s) => s.ratios));
   const head = ['scene', 'system', 'delay p50/p95 ms', 'fps', 'host cores', 'Mb/s', 'RSS MB', 'click p50/p95 ms', 'PSNR dB .5/1/5 s'];
+  if (linked) head.push('freeze ms', 'current after rise/drop ms', 'sent Mb/s', 'over link ms', 'lost %', 'viewer lost %', 'key frames', 'clicks missed');
   if (compared) head.push('delay ours/theirs', 'cores ours/theirs', 'Mb/s ours/theirs', 'click ours/theirs');
   const rows = Object.entries(summary)
     .filter(([scene]) => scene !== 'connect')
@@ -78,6 +79,11 @@ export function table(summary, systems) {
         const picture = m.psnr500 == null ? '-' : [m.psnr500, m.psnr1000, m.psnr5000].map(db).join('/');
         const name = failed ? `${system} (failed ${failed}x)` : system;
         const row = [scene, name, pair(m, 'delay'), number(m.fps), number(m.hostCores, 3), number(m.mbps, 3), number(m.rssMB), pair(m, 'click'), picture];
+        if (linked) {
+          const share = (value) => number(value == null ? null : value * 100, 1);
+          row.push(number(m.freezeMs), `${number(m.afterRiseMs)}/${number(m.afterDropMs)}`, number(m.downMbps, 2), number(m.overMs));
+          row.push(share(m.linkLoss), share(m.viewerLoss), number(m.keyFrames), number(m.clicksMissed));
+        }
         return compared ? [...row, ...COMPARED.map((key) => times(ratios?.[key]))] : row;
       }),
     );

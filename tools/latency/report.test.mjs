@@ -33,3 +33,10 @@ test('the table shows medians, failures and ratios', () => {
   assert.match(text, /clock +\| farpane +\| 8\/9/);
   assert.match(text, /tigervnc \(failed 1x\) \| 16\/20 .* 0\.50 \(0\.50\.\.0\.50\)/);
 });
+
+test('over a link the table also says how the picture kept up', () => {
+  const clock = { delayP50: 60, delayP95: 90, freezeMs: 210, downMbps: 1.5, overMs: 0, afterRiseMs: 90, afterDropMs: null, linkLoss: 0.01, viewerLoss: 0.002, keyFrames: 0 };
+  const text = table(summarise([{ farpane: { clock } }], ['farpane'], ['clock']), ['farpane'], true);
+  assert.match(text, /freeze ms \| current after rise\/drop ms/);
+  assert.match(text, /210 +\| 90\/- +\| 1\.50 +\| 0 +\| 1\.0 +\| 0\.2 +\| 0 +\| - +\|/);
+});

@@ -1,5 +1,5 @@
 // The systems under test: how each is started on a display, and where its page shows the remote screen.
-// `start(site)` gets { display, port, cache, farpane, log } and resolves to { url, selector, children, ready? }.
+// `start(site)` gets { display, address, port, cache, farpane, log, enter } and resolves to { url, selector, children }.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -11,10 +11,10 @@ const STARTUP_MS = 20_000;
 
 const farpane = {
   version: ({ farpane }) => said(farpane, ['--version']),
-  async start({ display, port, farpane, log }) {
+  async start({ display, address, port, farpane, log, enter }) {
     if (!existsSync(farpane)) throw new Error(`no ${farpane}: build it with cargo build --release -p farpane`);
-    const args = ['share', '--display', display, '--listen', `127.0.0.1:${port}`, '--accept', '--json'];
-    const host = start(farpane, args, { log, readStdout: true });
+    const args = ['share', '--display', display, '--listen', `${address}:${port}`, '--accept', '--json'];
+    const host = start(farpane, args, { log, enter, readStdout: true });
     const ready = await line(host, (text) => {
       const event = JSON.parse(text);
       if (event.event === 'error') return { error: `${event.message} ${event.hint ?? ''}` };
@@ -27,28 +27,31 @@ const farpane = {
 
 const selkies = (mode, selector) => ({
   version: ({ cache }) => said(join(cache, 'venv/bin/pip'), ['show', 'selkies']).match(/^Version: (.*)$/m)?.[1],
-  async start({ display, port, cache, log }) {
-    const options = `--addr 127.0.0.1 --port ${port} --mode ${mode} --enable-basic-auth false --audio-enabled false`;
+  async start({ display, address, port, cache, log, enter }) {
+    // Over WebRTC it signals to itself through localhost.
+    const own = [...new Set(['127.0.0.1', address])].join(',');
+    const options = `--addr ${own} --port ${port} --mode ${mode} --enable-basic-auth false --audio-enabled false`;
     const args = `${options} --enable-https false --framerate 60 --use-cpu true`.split(' ');
     // A home of its own: it keeps settings, a print spool and downloads there.
     const home = join(cache, 'home');
     mkdirSync(home, { recursive: true });
-    const host = start(join(cache, 'venv/bin/selkies'), args, { env: { DISPLAY: display, HOME: home }, log });
+    const host = start(join(cache, 'venv/bin/selkies'), args, { env: { DISPLAY: display, HOME: home }, log, enter });
     await listening(port, host, STARTUP_MS);
-    return { url: `http://127.0.0.1:${port}/`, selector, children: [host] };
+    return { url: `http://${address}:${port}/`, selector, children: [host] };
   },
 });
 
 const tigervnc = {
   version: () => said('dpkg-query', ['-Wf', '${Package} ${Version}, ', 'tigervnc-scraping-server', 'novnc', 'websockify']),
-  async start({ display, port, log }) {
+  async start({ display, address, port, log, enter }) {
     // A Unix socket between server and proxy, so that only what goes to the viewer crosses the loopback interface.
     const socket = join(socketFolder(), `${++sockets}`);
     const args = ['-display', display, '-SecurityTypes', 'None', '-rfbport', '-1', '-rfbunixpath', socket];
-    const server = start('X0tigervnc', args, { log });
-    const proxy = start('websockify', ['--web', '/usr/share/novnc', '--unix-target', socket, `127.0.0.1:${port}`], { log });
+    const server = start('X0tigervnc', args, { log, enter });
+    const options = ['--web', '/usr/share/novnc', '--unix-target', socket, `${address}:${port}`];
+    const proxy = start('websockify', options, { log, enter });
     await listening(port, proxy, STARTUP_MS);
-    const url = `http://127.0.0.1:${port}/vnc_lite.html?host=127.0.0.1&port=${port}&scale=true`;
+    const url = `http://${address}:${port}/vnc_lite.html?host=${address}&port=${port}&scale=true`;
     return { url, selector: 'canvas', children: [server, proxy] };
   },
 };

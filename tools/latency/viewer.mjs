@@ -1,15 +1,22 @@
 // The viewer: headless Chromium with a page of the system under test, and the script that reads the strip in it.
 
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { decode, SQUARE, STRIP } from './strip.mjs';
 
 const SCREEN = { width: 1920, height: 1080 };
 
-/** Starts Chromium. It talks to us over a pipe, so no byte of that crosses the loopback interface. */
-export function launch() {
+/**
+ * Starts Chromium, on netlab's far side if `linked` to `origin`. It talks to us over a pipe, so no byte of that crosses
+ * the loopback interface or the link. What browsers allow on secure pages only, as WebCodecs, they allow on 127.0.0.1;
+ * so that peers need no certificate, it is allowed on `origin` as well.
+ */
+export function launch(linked, origin) {
   const args = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking';
   const more = '--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required';
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args: `${args} ${more}`.split(' ') });
+  const executablePath = linked ? fileURLToPath(new URL('chromium-at-viewer', import.meta.url)) : '/usr/bin/chromium';
+  const trusted = linked ? [`--unsafely-treat-insecure-origin-as-secure=${origin}`] : [];
+  return chromium.launch({ executablePath, args: [...`${args} ${more}`.split(' '), ...trusted] });
 }
 
 /** One page that shows the remote screen in the element `selector`. */
@@ -40,6 +47,11 @@ export class Viewer {
   /** Everything seen since the last call: `[ms since the epoch, ticks, clicks]` of each new code, oldest first. */
   samples() {
     return this.#page.evaluate(() => window.latencyProbe.take());
+  }
+
+  /** What the browser has counted of video over WebRTC: `{ received, lost, keyFrames }`; null without WebRTC. */
+  received() {
+    return this.#page.evaluate(() => window.latencyProbe.received());
   }
 
   /** Puts the pointer on the click square. */
@@ -106,6 +118,14 @@ function record({ selector, strip, screen }, decode) {
   const edge = Date.now();
   while (Date.now() === edge);
   wallOffset = Date.now() - wall();
+
+  const peers = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...options) {
+      super(...options);
+      peers.push(this);
+    }
+  };
 
   addEventListener('pointerdown', (event) => (pressed = wall(event.timeStamp)), { capture: true });
 
@@ -190,6 +210,12 @@ function record({ selector, strip, screen }, decode) {
       const taken = samples;
       samples = [];
       return taken;
+    },
+    async received() {
+      const reports = await Promise.all(peers.map((peer) => peer.getStats()));
+      const video = reports.flatMap((report) => [...report.values()]).filter((s) => s.type === 'inbound-rtp' && s.kind === 'video');
+      const sum = (key) => video.reduce((total, stats) => total + (stats[key] ?? 0), 0);
+      return video.length ? { received: sum('packetsReceived'), lost: sum('packetsLost'), keyFrames: sum('keyFramesDecoded') } : null;
     },
     expectClick(limit) {
       const old = last.clicks;
