@@ -29,8 +29,6 @@ use crate::{Event, Report, Signal, SignalReply};
 /// How long frame records are gathered before they travel.
 const STATS_EVERY: Duration = Duration::from_millis(250);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// After the last frame the path counts as in use for so long.
-const ACTIVE_FOR: Duration = Duration::from_secs(2);
 /// How long a goodbye may take to leave.
 const GOODBYE: Duration = Duration::from_millis(100);
 /// Records in one message keep it well within one packet.
@@ -84,9 +82,6 @@ pub(crate) struct Net {
     viewer: Option<ViewerReport>,
     /// Since when there is no path: at first since the start.
     no_path_since: Option<Time>,
-    /// When the last frame with something new to show was sent.
-    last_picture: Time,
-    active: bool,
 }
 
 /// Measurements on their way to the viewer and to the owner.
@@ -143,8 +138,6 @@ impl Net {
             stats,
             viewer: None,
             no_path_since: Some(now),
-            last_picture: Time::ZERO,
-            active: false,
         }
     }
 
@@ -197,12 +190,6 @@ impl Net {
 
     fn send_packets(&mut self) -> Result<(), Over> {
         while let Some(packet) = self.inside.packets.pop() {
-            if packet.meta.first_of_frame && !packet.meta.keep_alive {
-                self.last_picture = self.shared.clock.now();
-                if !self.active {
-                    self.set_active(true);
-                }
-            }
             self.transport.send_video(packet.payload(), &packet.meta).map_err(broken)?;
             if packet.meta.marker && !packet.meta.keep_alive {
                 self.frame_sent();
@@ -217,10 +204,7 @@ impl Net {
         let now = self.shared.clock.now();
         record.stamps.sent = now;
         self.stats.frames += 1;
-        if self.stats.target != record.target {
-            self.stats.target = record.target;
-            self.tell_rate();
-        }
+        self.stats.target = record.target;
         let format = Some((record.format, record.reason));
         if (record.size, format) != (self.size, self.format) {
             (self.size, self.format) = (record.size, format);
@@ -272,14 +256,6 @@ impl Net {
             }
             due = due.min(until);
         }
-        if self.active {
-            let until = self.last_picture + ACTIVE_FOR;
-            if now >= until {
-                self.set_active(false);
-            } else {
-                due = due.min(until);
-            }
-        }
         if now >= self.stats.flush_at {
             self.flush_stats();
         }
@@ -287,22 +263,6 @@ impl Net {
             self.report(now);
         }
         Ok(due)
-    }
-
-    fn set_active(&mut self, active: bool) {
-        self.active = active;
-        self.tell_rate();
-    }
-
-    fn tell_rate(&mut self) {
-        // Before the first frame has left there is no target yet.
-        let target = match self.stats.target {
-            Bitrate::ZERO => self.transport.path().estimate,
-            target => target,
-        };
-        // Room for bursts: a page switch wants far more than the average.
-        let desired = if self.active { target * 2.0 } else { Bitrate::ZERO };
-        self.transport.set_rate(self.active, desired);
     }
 
     fn update_backlog(&mut self) {
@@ -380,6 +340,10 @@ impl Net {
                 (self.outside.events)(Event::PathLost);
             }
             Happened::KeyFrameRequest => self.want_key_frame(),
+            Happened::GivenUp => {
+                self.shared.given_up.set(true);
+                self.shared.wake_video();
+            }
             Happened::FrameRequest => {
                 self.shared.frame.set(true);
                 self.shared.wake_video();

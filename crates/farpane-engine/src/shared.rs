@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub hidden: Flag,
     /// The viewer asked for a key frame since the video thread last looked.
     pub key_frame: Flag,
+    /// Pictures were dropped before they left.
+    pub given_up: Flag,
     /// The viewer wonders whether there is still a stream: any frame will do.
     pub frame: Flag,
     /// The video thread waits for the backlog to shrink.
@@ -53,6 +55,7 @@ impl Shared {
             live: Flag::default(),
             hidden: Flag::default(),
             key_frame: Flag::default(),
+            given_up: Flag::default(),
             frame: Flag::default(),
             held_back: Flag::default(),
             estimate: AtomicU64::new(0),

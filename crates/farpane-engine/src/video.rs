@@ -248,6 +248,9 @@ impl Video {
         if self.shared.key_frame.take() {
             self.handle_loss(now);
         }
+        if self.shared.given_up.take() {
+            self.lacking = true;
+        }
         self.rate.handle_estimate(Bitrate::bps(self.shared.estimate.load(Relaxed)), Bitrate::ZERO);
         if let Some(frame) = self.frames.take() {
             return self.picture(frame, now).map(|()| None);

@@ -427,17 +427,6 @@ fn stopping_tells_the_viewer_and_hangs_up() {
 }
 
 #[test]
-fn the_path_is_measured_from_the_first_picture_on() {
-    let session = Session::connected(Engine::builder());
-    let sent = std::iter::from_fn(|| session.far.recv(PATIENCE));
-    let mut desired = sent.filter_map(|sent| match sent {
-        Sent::Rate { active: true, desired } => Some(desired),
-        _ => None,
-    });
-    assert!(desired.next().is_some_and(|desired| desired >= Bitrate::mbps(8)));
-}
-
-#[test]
 fn a_hidden_page_gets_no_pictures_until_it_is_shown() {
     use farpane_wire::v1::Visibility;
     let session = Session::connected(Engine::builder());

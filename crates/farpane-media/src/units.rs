@@ -43,6 +43,12 @@ impl Bitrate {
     pub fn bytes_in(self, span: Duration) -> u64 {
         (u128::from(self.0) * span.as_nanos() / 8_000_000_000) as u64
     }
+
+    /// How long this rate takes for `bytes`; very long if it is zero.
+    pub fn time_of(self, bytes: u64) -> Duration {
+        let nanos = u128::from(bytes) * 8_000_000_000 / u128::from(self.0.max(1));
+        Duration::from_nanos(nanos.min(u128::from(u64::MAX)) as u64)
+    }
 }
 
 impl Mul<f64> for Bitrate {

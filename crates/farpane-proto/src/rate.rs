@@ -1,8 +1,12 @@
 //! The encoder's target from the transport's estimate, and how often a key frame may be asked of it.
 
+mod congestion;
 mod key_frames;
+mod pacer;
 
+pub use congestion::Congestion;
 pub use key_frames::KeyFrames;
+pub use pacer::Pacer;
 
 use farpane_media::{Bitrate, Size};
 

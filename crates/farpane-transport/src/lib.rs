@@ -58,10 +58,6 @@ pub trait Transport: Send {
     /// The path as it is now.
     fn path(&self) -> PathStats;
 
-    /// What the sender would like to send. While `active` and video is being sent, the path's capacity is kept measured
-    /// up to `desired`, for which padding may be sent; otherwise the path is left alone.
-    fn set_rate(&mut self, active: bool, desired: Bitrate);
-
     /// Takes a signalling message of the viewer; an offer is answered.
     ///
     /// # Errors
@@ -128,6 +124,8 @@ pub enum Event {
     FrameRequest,
     /// All packets of the picture with this [`PacketMeta::number`] are with the viewer.
     Arrived(u32),
+    /// Pictures that had not left yet were dropped, as they had become stale. The next one must refer to none of them.
+    GivenUp,
     /// What the path is believed to carry, when that has changed.
     Estimate(Bitrate),
     /// Nothing has come from the viewer for some seconds. It may come back by itself or by a new offer.

@@ -21,7 +21,6 @@ use crate::{
 pub enum Sent {
     Video { payload: Vec<u8>, meta: PacketMeta },
     Message(Channel, Vec<u8>),
-    Rate { active: bool, desired: Bitrate },
     Offer(String),
     Candidate(String),
     Closed,
@@ -124,6 +123,7 @@ impl Memory {
                 | Event::KeyFrameRequest
                 | Event::FrameRequest
                 | Event::Arrived(_)
+                | Event::GivenUp
                 | Event::Estimate(_) => {}
             }
             self.events.push_back(event);
@@ -177,10 +177,6 @@ impl Transport for Memory {
 
     fn path(&self) -> PathStats {
         *self.path.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_rate(&mut self, active: bool, desired: Bitrate) {
-        self.say(Sent::Rate { active, desired });
     }
 
     fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError> {

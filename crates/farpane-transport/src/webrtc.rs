@@ -7,6 +7,7 @@ mod arrivals;
 mod descriptor;
 mod meter;
 mod offer;
+mod outbox;
 mod pacing;
 mod sockets;
 
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use farpane_media::{Bitrate, Chroma, Clock, Codec, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_proto::rtp::descriptor::DependencyDescriptor;
-use str0m::bwe::BweKind;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec, FormatParams};
@@ -26,7 +26,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::rtcp::Rtcp;
 use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RawPacket, RtpWrite, SeqNo, Ssrc};
 use str0m::stats::PeerStats;
-use str0m::{Candidate, Event as RtcEvent, Input, Output, PacerReason, Reason, Rtc, RtcConfig};
+use str0m::{Candidate, Event as RtcEvent, Input, Output, Reason, Rtc, RtcConfig};
 
 use crate::{
     Channel, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError, Transport,
@@ -34,6 +34,7 @@ use crate::{
 };
 use arrivals::Arrivals;
 use meter::Meter;
+use outbox::Outbox;
 use pacing::Pacing;
 use sockets::Sockets;
 
@@ -47,8 +48,7 @@ const MAX_TRICKLED: usize = 64;
 const SILENCE: Duration = Duration::from_secs(5);
 /// After this long without video the stream rests.
 const REST_AFTER: Duration = Duration::from_secs(2);
-/// str0m pads to 50 kb/s, a packet every 5 ms, and wakes every 40 ms without need. For that alone it is not called
-/// before so much time has passed.
+/// str0m wakes up every 40 ms without need. For that alone it is not called before so much time has passed.
 const SHORT_REST: Duration = Duration::from_millis(20);
 /// The same when it rests and no data channel has a timer to be met, `REST_AFTER_DATA` after the last message.
 const LONG_REST: Duration = Duration::from_millis(250);
@@ -78,7 +78,7 @@ impl Default for WebRtcConfig {
         let formats = codecs.flat_map(|codec| {
             [Chroma::Yuv420, Chroma::Yuv444].map(|chroma| VideoFormat::new(codec, chroma))
         });
-        WebRtcConfig { formats: formats.collect(), initial_estimate: Bitrate::mbps(8) }
+        WebRtcConfig { formats: formats.collect(), initial_estimate: Bitrate::mbps(4) }
     }
 }
 
@@ -98,9 +98,6 @@ pub struct WebRtc {
     last_heard: Time,
     last_video: Time,
     last_data: Time,
-    /// What str0m was last told to aim at.
-    aim: Bitrate,
-    desired: Bitrate,
     trickled: usize,
     /// Of the viewer's last offer: another one restarts ICE (RFC 8839, section 4.4.1.1.1).
     ufrag: String,
@@ -113,23 +110,11 @@ pub struct WebRtc {
     arrivals: Option<Arrivals>,
     channels: Vec<(ChannelId, Channel)>,
     pacing: Pacing,
-    unpaced: bool,
-    estimate: Bitrate,
+    outbox: Outbox,
     rtt: Option<Duration>,
     loss: f32,
     sent: Meter,
     resent: Meter,
-    queue: Queue,
-    /// A packet was written that str0m has not looked at.
-    unsent: bool,
-}
-
-/// What waits in str0m's pacer.
-#[derive(Clone, Copy, Debug, Default)]
-struct Queue {
-    packets: usize,
-    bytes: usize,
-    oldest: Option<Instant>,
 }
 
 impl WebRtc {
@@ -160,6 +145,7 @@ impl WebRtc {
         let mut api = rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, None).ok_or(NegotiationError::NoCommonCodec)?;
         stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
+        stream.set_unpaced(true);
         let resend_ssrc = stream.rtx();
         let now = clock.time(start);
         let session = WebRtc {
@@ -175,8 +161,6 @@ impl WebRtc {
             last_heard: now,
             last_video: now,
             last_data: now,
-            aim: config.initial_estimate,
-            desired: config.initial_estimate,
             trickled: 0,
             ufrag: offer.ufrag,
             mid,
@@ -186,21 +170,17 @@ impl WebRtc {
             arrivals: told.then(Arrivals::default),
             channels: Vec::new(),
             pacing: Pacing::default(),
-            unpaced: false,
-            estimate: config.initial_estimate,
+            outbox: Outbox::new(start, config.initial_estimate),
             rtt: None,
             loss: 0.0,
             sent: Meter::default(),
             resent: Meter::default(),
-            queue: Queue::default(),
-            unsent: false,
         };
         Ok((session, answer))
     }
 
     /// Lets str0m do all that is due, and takes out what comes of it.
     fn run(&mut self) -> Result<(), TransportError> {
-        self.unsent = false;
         for _ in 0..MAX_TURNS {
             let now = Instant::now();
             self.rtc.handle_input(Input::Timeout(now)).map_err(protocol)?;
@@ -209,7 +189,6 @@ impl WebRtc {
                 break;
             }
         }
-        self.look_at_queue();
         Ok(())
     }
 
@@ -288,13 +267,6 @@ impl WebRtc {
                 self.events.push_back(Event::FrameRequest);
             }
             RtcEvent::KeyframeRequest(_) => self.events.push_back(Event::KeyFrameRequest),
-            RtcEvent::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
-                let estimate = Bitrate::bps(estimate.as_u64());
-                if estimate != self.estimate && self.aim > Bitrate::ZERO {
-                    self.estimate = estimate;
-                    self.events.push_back(Event::Estimate(estimate));
-                }
-            }
             RtcEvent::PeerStats(stats) => self.take_stats(&stats),
             RtcEvent::RawPacket(packet) => self.take_packet(*packet),
             RtcEvent::Closed => self.end(),
@@ -303,15 +275,24 @@ impl WebRtc {
     }
 
     fn take_packet(&mut self, packet: RawPacket) {
-        let Some(arrivals) = &mut self.arrivals else { return };
+        let now = self.clock.now();
         match packet {
             RawPacket::RtpTx(header, bytes) => {
-                arrivals.handle_sent(&header, &bytes, self.resend_ssrc);
+                if let Some(number) = header.ext_vals.transport_cc {
+                    self.outbox.handle_sent(now, number, bytes.len());
+                }
+                if let Some(arrivals) = &mut self.arrivals {
+                    arrivals.handle_sent(&header, &bytes, self.resend_ssrc);
+                }
             }
             RawPacket::RtcpRx(Rtcp::Twcc(feedback)) => {
-                arrivals.handle_feedback(feedback, |number| {
-                    self.events.push_back(Event::Arrived(number));
-                })
+                if let Some(arrivals) = &mut self.arrivals {
+                    arrivals.handle_feedback(&feedback, |number| {
+                        self.events.push_back(Event::Arrived(number));
+                    });
+                }
+                self.outbox.handle_feedback(now, feedback);
+                self.events.extend(self.outbox.poll_estimate().map(Event::Estimate));
             }
             _ => {}
         }
@@ -321,32 +302,30 @@ impl WebRtc {
         let pair = stats.selected_candidate_pair.as_ref();
         self.rtt = pair.and_then(|pair| pair.current_round_trip_time).or(self.rtt);
         self.loss = stats.egress_loss_fraction.unwrap_or_default();
-        self.pacing.handle_measurement(self.clock.now(), self.loss, self.estimate);
+        self.pacing.handle_measurement(self.clock.now(), self.loss, self.outbox.measured());
         self.apply_pacing();
     }
 
     fn apply_pacing(&mut self) {
-        // A resting stream has no rate to be paced by; what it carries is a packet now and then.
-        let unpaced = self.pacing.unpaced(self.clock.now()) || self.aim == Bitrate::ZERO;
-        if std::mem::replace(&mut self.unpaced, unpaced) != unpaced
-            && let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None)
-        {
-            tracing::debug!(unpaced, "pacing");
-            stream.set_unpaced(unpaced);
-        }
+        self.outbox.set_unpaced(self.pacing.unpaced(self.clock.now()));
+        self.events.extend(self.outbox.poll_estimate().map(Event::Estimate));
     }
 
-    fn look_at_queue(&mut self) {
-        let mut api = self.rtc.direct_api();
-        let info = api.stream_tx_by_mid(self.mid, None).and_then(|stream| {
-            let info = stream.queue_info()?;
-            Some(Queue {
-                packets: info.packet_count(),
-                bytes: info.byte_size(),
-                oldest: info.first_unsent(),
-            })
-        });
-        self.queue = info.unwrap_or_default();
+    /// Hands str0m the packets that have their turn.
+    fn let_out(&mut self) -> Result<(), TransportError> {
+        let now = self.clock.now();
+        self.outbox.handle_timeout(now);
+        if self.arrivals.is_some() && self.outbox.give_up(now) {
+            self.events.push_back(Event::GivenUp);
+        }
+        while let Some(packet) = self.outbox.pop(self.clock.now()) {
+            self.write(&packet.payload, &packet.meta);
+            self.outbox.give_back(packet);
+            // What is in flight counts before the next.
+            self.rtc.handle_input(Input::Timeout(Instant::now())).map_err(protocol)?;
+            self.drain()?;
+        }
+        Ok(())
     }
 
     fn receive(&mut self) -> Result<(), TransportError> {
@@ -406,20 +385,18 @@ impl WebRtc {
             if self.state == PathState::Up { self.last_heard + SILENCE } else { Time::NEVER };
         let due =
             if self.rtc.is_alive() { self.clock.time(self.due) + self.rest() } else { Time::NEVER };
-        until.min(due).min(silent)
+        let out =
+            if self.state == PathState::Up { self.outbox.poll_timeout() } else { Time::NEVER };
+        until.min(due).min(silent).min(out)
     }
 
     /// For how long what str0m wants to be called for can wait.
     fn rest(&self) -> Duration {
-        let idle = match self.rtc.last_timeout_reason() {
-            Reason::Pacer(PacerReason::Padding | PacerReason::Handle) => true,
-            Reason::BweDelayControl => self.aim == Bitrate::ZERO,
-            _ => false,
-        };
-        if !idle || self.queue.packets > 0 {
+        let now = self.clock.now();
+        if !matches!(self.rtc.last_timeout_reason(), Reason::Pacer(_) | Reason::BweDelayControl) {
             Duration::ZERO
-        } else if self.aim > Bitrate::ZERO
-            || self.clock.now().since(self.last_data) < REST_AFTER_DATA
+        } else if now.since(self.last_video) < REST_AFTER
+            || now.since(self.last_data) < REST_AFTER_DATA
         {
             SHORT_REST
         } else {
@@ -427,70 +404,12 @@ impl WebRtc {
         }
     }
 
-    /// Tells str0m what to aim at. It probes at up to twice that for 15 ms; on a path that carries no more than the
-    /// estimate this leaves a queue of 15 ms, and of much more if it were told what we wish for.
-    ///
-    /// While the stream rests, it must neither probe nor pad. Only an estimate of nothing keeps it from padding: so the
-    /// estimate is kept here, and given back afterwards.
-    fn take_aim(&mut self) -> Result<(), TransportError> {
-        let recent = self.clock.now().since(self.last_video) < REST_AFTER;
-        let aim = match recent {
-            true if self.pacing.unpaced(self.clock.now()) => self.desired,
-            true => self.desired.min(self.estimate),
-            false => Bitrate::ZERO,
-        };
-        let step = aim.as_bps().abs_diff(self.aim.as_bps());
-        if step * 20 <= self.aim.as_bps() {
-            return Ok(());
-        }
-        let (rested, rests) = (self.aim == Bitrate::ZERO, aim == Bitrate::ZERO);
-        self.aim = aim;
-        if rested != rests {
-            let estimate = if rests { Bitrate::ZERO } else { self.estimate };
-            self.apply_pacing();
-            self.rtc.bwe().reset(bitrate(estimate));
-            self.drain()?;
-        }
-        self.rtc.bwe().set_bitrate(bitrate(Bitrate::ZERO), bitrate(aim));
-        self.drain()
-    }
-}
-
-impl Transport for WebRtc {
-    fn wait(&mut self, until: Time) -> Result<(), TransportError> {
-        self.take_aim()?;
-        if self.unsent || Instant::now() >= self.due + self.rest() {
-            self.run()?;
-        }
-        if self.events.is_empty() {
-            let wake_up = self.wake_up_at(until);
-            let timeout = (wake_up != Time::NEVER).then(|| wake_up.since(self.clock.now()));
-            self.sockets.sleep(&self.waker, timeout)?;
-        }
-        self.waker.answer();
-        self.receive()?;
-        if Instant::now() >= self.due + self.rest() {
-            self.run()?;
-        }
-        self.listen_for_silence();
-        if self.state == PathState::Closed && !self.rtc.is_alive() {
-            self.sockets.close();
-        }
-        Ok(())
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    fn send_video(&mut self, payload: &[u8], meta: &PacketMeta) -> Result<(), TransportError> {
-        if self.state != PathState::Up {
-            return Ok(());
-        }
+    /// Writes a packet for str0m to send at once.
+    fn write(&mut self, payload: &[u8], meta: &PacketMeta) {
         let payload_type = self.formats.iter().find(|(format, _)| *format == meta.format).copied();
         let Some((_, payload_type)) = payload_type else {
             tracing::debug!(format = %meta.format, "the viewer does not show this");
-            return Ok(());
+            return;
         };
         let captured = self.clock.instant(meta.capture).unwrap_or_else(Instant::now);
         let abs_capture_time = meta.first_of_frame.then(|| AbsCaptureTime {
@@ -509,10 +428,6 @@ impl Transport for WebRtc {
             extensions.user_values.set(descriptor(meta));
             arrivals.handle_written(*sequence, meta.number, meta.marker);
         }
-        if !meta.keep_alive {
-            self.last_video = self.clock.now();
-        }
-        self.take_aim()?;
         let packet = RtpWrite::new(payload_type, sequence, meta.rtp_time, captured, payload)
             .marker(meta.marker)
             .ext_vals(extensions)
@@ -520,9 +435,47 @@ impl Transport for WebRtc {
         if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None) {
             stream.write_rtp(packet);
         }
-        // One turn for each packet is enough when all are there.
-        self.unsent = true;
-        if meta.marker { self.run() } else { self.drain() }
+    }
+}
+
+impl Transport for WebRtc {
+    fn wait(&mut self, until: Time) -> Result<(), TransportError> {
+        if Instant::now() >= self.due + self.rest() {
+            self.run()?;
+        }
+        self.let_out()?;
+        if self.events.is_empty() {
+            let wake_up = self.wake_up_at(until);
+            let timeout = (wake_up != Time::NEVER).then(|| wake_up.since(self.clock.now()));
+            self.sockets.sleep(&self.waker, timeout)?;
+        }
+        self.waker.answer();
+        self.receive()?;
+        if Instant::now() >= self.due + self.rest() {
+            self.run()?;
+        }
+        self.let_out()?;
+        self.listen_for_silence();
+        if self.state == PathState::Closed && !self.rtc.is_alive() {
+            self.sockets.close();
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn send_video(&mut self, payload: &[u8], meta: &PacketMeta) -> Result<(), TransportError> {
+        if self.state != PathState::Up {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        if !meta.keep_alive {
+            self.last_video = now;
+        }
+        self.outbox.push(now, payload, *meta);
+        self.let_out()
     }
 
     fn send(&mut self, channel: Channel, message: &[u8]) -> Result<(), SendError> {
@@ -545,25 +498,16 @@ impl Transport for WebRtc {
         PathStats {
             state: self.state,
             route: self.route,
-            estimate: self.estimate,
+            estimate: self.outbox.estimate(),
             rtt: self.rtt,
             loss: self.loss,
             sent: self.sent.rate(now),
             resent: self.resent.rate(now),
             bytes: self.sent.total,
-            queued_packets: self.queue.packets,
-            queued_bytes: self.queue.bytes,
-            queued_for: self
-                .queue
-                .oldest
-                .map_or(Duration::ZERO, |oldest| now.since(self.clock.time(oldest))),
+            queued_packets: self.outbox.packets(),
+            queued_bytes: self.outbox.bytes() as usize,
+            queued_for: self.outbox.oldest().map_or(Duration::ZERO, |oldest| now.since(oldest)),
         }
-    }
-
-    fn set_rate(&mut self, active: bool, desired: Bitrate) {
-        self.desired = if active { desired } else { Bitrate::ZERO };
-        // A failure ends the session, and the next `wait` says so.
-        let _ = self.take_aim();
     }
 
     fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError> {
@@ -626,7 +570,8 @@ fn rtc_config(config: &WebRtcConfig) -> RtcConfig {
         .set_extension(4, Extension::PlayoutDelay)
         .set_extension(5, Extension::AbsoluteCaptureTime)
         .set_extension(6, descriptor::extension())
-        .enable_bwe(Some(bitrate(config.initial_estimate)))
+        // For transport-wide feedback. Only with an estimate of nothing it neither probes nor pads.
+        .enable_bwe(Some(str0m::bwe::Bitrate::ZERO))
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_sctp_max_message_size(MAX_MESSAGE)
         .set_sctp_max_buffered_amount(MAX_BUFFERED)
@@ -716,10 +661,6 @@ fn descriptor(meta: &PacketMeta) -> DependencyDescriptor {
         number: meta.number as u16,
         reference: meta.reference.map(|reference| meta.number.wrapping_sub(reference) as u16),
     }
-}
-
-fn bitrate(rate: Bitrate) -> str0m::bwe::Bitrate {
-    str0m::bwe::Bitrate::bps(rate.as_bps())
 }
 
 /// By the first byte (RFC 7983, section 7).

@@ -358,7 +358,6 @@ fn the_viewer_can_ask_for_a_key_frame() {
 #[test]
 fn a_still_picture_costs_nothing_and_goes_on_at_the_same_estimate() {
     let mut session = Session::connected();
-    session.host.set_rate(true, Bitrate::mbps(8));
     session.send_frame(0, 5);
     session.until("a frame", |s| s.arrived().len() == 5);
     // A browser asks for a frame after 3 s without one; by then there has been no padding for a second.

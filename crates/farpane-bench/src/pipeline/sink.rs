@@ -147,7 +147,6 @@ impl Transport for Sink {
     }
 
     /// There is nothing to find out about the path.
-    fn set_rate(&mut self, _: bool, _: Bitrate) {}
 
     fn handle_signal(&mut self, _: Remote<'_>) -> Result<Option<String>, NegotiationError> {
         Err(NegotiationError::Ended)

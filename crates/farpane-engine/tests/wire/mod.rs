@@ -66,8 +66,6 @@ impl Transport for Wire {
         self.path
     }
 
-    fn set_rate(&mut self, _: bool, _: Bitrate) {}
-
     fn handle_signal(&mut self, _: Remote<'_>) -> Result<Option<String>, NegotiationError> {
         Ok(None)
     }

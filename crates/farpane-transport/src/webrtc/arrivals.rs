@@ -100,10 +100,10 @@ impl Arrivals {
     }
 
     /// The viewer says what came; `whole` hears of each picture that thereby is there.
-    pub(super) fn handle_feedback(&mut self, feedback: Twcc, mut whole: impl FnMut(u32)) {
+    pub(super) fn handle_feedback(&mut self, feedback: &Twcc, mut whole: impl FnMut(u32)) {
         let expected = self.first_sent + self.sent.len() as u64;
         let any = std::time::Instant::now();
-        for (number, _, arrived) in feedback.into_iter(any, expected.into()) {
+        for (number, _, arrived) in feedback.clone().into_iter(any, expected.into()) {
             if arrived.is_none() {
                 continue;
             }
