@@ -17,8 +17,9 @@ use crate::{Event, ShareConfig};
 /// How long an admitted viewer may take to make its offer.
 const OFFER_TIME: Duration = Duration::from_secs(20);
 
-/// The transport's first guess of a path, right for a LAN and quickly corrected elsewhere.
-const START_RATE: Bitrate = Bitrate::mbps(8);
+/// The transport's first guess of a path: low, as the first picture corrects it upwards in a round trip, and what is too
+/// large for a slow path would stand in a queue.
+const START_RATE: Bitrate = Bitrate::mbps(4);
 
 /// How a session came to its end.
 pub(crate) struct Outcome {
