@@ -41,8 +41,10 @@ export async function measure(system, plan, say) {
     children.push(...site.children);
     browser = await launch(plan.link !== undefined, new URL(site.url).origin);
     const viewer = await Viewer.open(browser, site, CONNECT_MS, join(plan.cache, 'log', `${system}.png`));
-    await viewer.pointAtSquare();
-    await viewer.click(CLICK_MS);
+    if (!site.viewOnly) {
+      await viewer.pointAtSquare();
+      await viewer.click(CLICK_MS);
+    }
 
     const results = { connect: { connectMs: viewer.connectMs } };
     for (const scene of plan.scenes) {
@@ -50,7 +52,7 @@ export async function measure(system, plan, say) {
       try {
         probe = await showScene(scene, stage);
         children.push(probe);
-        results[scene] = await reading(scene, viewer, { ...stage, host: site.children });
+        results[scene] = await reading(scene, viewer, { ...stage, host: site.children, clicks: site.viewOnly ? 0 : plan.clicks });
         if (scene === 'pageswitch') {
           await stop(probe);
           probe = await showScene(scene, stage, PICTURE_PERIOD_MS);
@@ -117,7 +119,7 @@ async function reading(scene, viewer, { seconds, clicks, host, x, link }) {
     Object.assign(result, traffic(record, before.wall, after.wall));
     if (MOVING_SCENES.includes(scene)) Object.assign(result, keptUp(samples, phases(record.plan, before.wall, after.wall)));
   }
-  if (CLICK_SCENES.includes(scene)) Object.assign(result, await clickToPhoton(viewer, clicks));
+  if (clicks && CLICK_SCENES.includes(scene)) Object.assign(result, await clickToPhoton(viewer, clicks));
   return result;
 }
 

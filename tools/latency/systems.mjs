@@ -1,10 +1,11 @@
 // The systems under test: how each is started on a display, and where its page shows the remote screen.
-// `start(site)` gets { display, address, port, cache, farpane, log, enter } and resolves to { url, selector, children }.
+// `start(site)` gets { display, address, port, cache, farpane, log, enter } and resolves to { url, selector, children, viewOnly? }.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { line, listening, start } from './host.mjs';
 
 const STARTUP_MS = 20_000;
@@ -56,11 +57,22 @@ const tigervnc = {
   },
 };
 
+const chromium = {
+  version: () => said('/usr/bin/chromium', ['--version']),
+  async start({ display, address, port, log, enter }) {
+    const script = fileURLToPath(new URL('share.mjs', import.meta.url));
+    const host = start(process.execPath, [script, address, `${port}`], { env: { DISPLAY: display }, log, enter, readStdout: true });
+    await line(host, (text) => (text === 'ready' ? true : undefined), STARTUP_MS);
+    return { url: `http://${address}:${port}/`, selector: 'video', children: [host], viewOnly: true };
+  },
+};
+
 export const SYSTEMS = {
   farpane,
   'selkies-webrtc': selkies('webrtc', 'video#stream'),
   'selkies-ws': selkies('websockets', '#videoStream'),
   tigervnc,
+  chromium,
 };
 
 let sockets = 0;
