@@ -1,7 +1,7 @@
 // Command line of the latency measurement: rounds over systems, then a table and JSON.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -92,7 +92,6 @@ function linked() {
   const file = process.env.LINK_RECORD;
   if (options.link === undefined) return undefined;
   if (!file) return usage('--link works through tools/latency/run only');
-  process.on('exit', () => rmSync(file, { force: true }));
   return { file, plan: read(file).plan };
 }
 
