@@ -146,8 +146,6 @@ impl Transport for Sink {
         }
     }
 
-    /// There is nothing to find out about the path.
-
     fn handle_signal(&mut self, _: Remote<'_>) -> Result<Option<String>, NegotiationError> {
         Err(NegotiationError::Ended)
     }
