@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use farpane_media::{Bitrate, Size, Time};
 use farpane_proto::rate::{Congestion, Controller, Pacer};
-use farpane_testkit::{Link, Random, SCENARIOS, Scenario};
+use farpane_testkit::{Limit, Link, Path, Phase, Random, SCENARIOS, Scenario};
 
 const PACKET: usize = 1_250;
 const HD: Size = Size::new(1920, 1080);
@@ -318,6 +318,26 @@ fn a_path_that_widens_is_found_out() {
             outcome.estimates.iter().find(|(at, e)| *at > widened && *e >= Bitrate::mbps(8));
         let found = found.expect("it is found out").0;
         assert!(found.since(widened) < ms(2_000), "after {:?}: {outcome}", found.since(widened));
+    }
+}
+
+/// A path that has become longer holds more, and is filled again.
+#[test]
+fn a_path_that_becomes_longer_is_filled() {
+    static LONGER: Scenario = Scenario {
+        name: "longer",
+        about: "10 Mb/s, 10 ms one way, then 300 ms",
+        phases: &[
+            Phase::new(ms(10_000), Path::new(Bitrate::mbps(10), ms(10))),
+            Phase::ever(Path::new(Bitrate::mbps(10), ms(300))),
+        ],
+        limit: Limit::Time(ms(200)),
+    };
+    for seed in 0..6 {
+        let outcome = Session::new(&LONGER, Content::Film, seed).run(ms(60_000));
+        let late = outcome.excess.iter().filter(|(at, _)| at.since(START) >= ms(45_000)).count();
+        let rate = Bitrate::of((late * PACKET) as u64, ms(15_000));
+        assert!(rate >= Controller::new(HD, Bitrate::mbps(10)).target() * 0.7, "{rate}: {outcome}");
     }
 }
 

@@ -393,7 +393,7 @@ impl RoundTrip {
     }
 
     fn age(&mut self) {
-        self.values = [None, self.shortest()];
+        self.values = [None, self.values[0]];
     }
 
     fn shortest(&self) -> Option<Duration> {
