@@ -16,6 +16,20 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
+    /// 0 to `top - 1`.
+    pub fn below(&mut self, top: u32) -> u32 {
+        (self.bits() % u64::from(top)) as u32
+    }
+
+    /// Both ends included.
+    pub fn between(&mut self, low: u32, high: u32) -> u32 {
+        low + self.below(high - low + 1)
+    }
+
+    pub fn one_in(&mut self, chances: u32) -> bool {
+        self.below(chances) == 0
+    }
+
     /// From 0 up to, but not including, 1.
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64

@@ -11,9 +11,6 @@ const PACKET: usize = 1_250;
 const HD: Size = Size::new(1920, 1080);
 /// New pictures wait while more than this waits in the pacer, as in the engine.
 const BACKLOG: Duration = Duration::from_millis(25);
-
-/// Pictures that could not leave for so long are given up.
-const STALE: Duration = Duration::from_millis(250);
 /// Runs begin here, are as long as that, and count from then on.
 const START: Time = Time::from_millis(1_000);
 const LENGTH: Duration = Duration::from_secs(22);
@@ -42,37 +39,25 @@ struct Packet {
     captured: Time,
 }
 
-/// A packet in the pacer.
-struct Waiting {
-    captured: Time,
-    last: bool,
-}
-
 type Report = Vec<(u64, Option<Duration>)>;
 
 struct Session {
-    scenario: &'static Scenario,
-    seed: u64,
     now: Time,
     down: Link<Packet>,
     up: Link<Report>,
     congestion: Congestion,
     controller: Controller,
-    pacer: Pacer<Waiting>,
-    /// A whole picture has left since some were given up, as in the transport.
-    progress: bool,
+    /// Of each packet, when it was captured.
+    pacer: Pacer<Time>,
     next_number: u64,
     next_picture: Time,
     pictures: u64,
-    content: Content,
     random: Random,
     /// What has arrived since the last report; all below `reported` has been reported on.
     arrived: Vec<(u64, Time)>,
     reported: u64,
     next_report: Time,
-    excess: Vec<(Time, Duration)>,
-    bytes: u64,
-    estimates: Vec<(Time, Bitrate)>,
+    outcome: Outcome,
 }
 
 impl Session {
@@ -80,27 +65,23 @@ impl Session {
         let [down, _] = scenario.links(seed);
         let [_, up] = scenario.links(seed);
         let estimate = Bitrate::mbps(3);
+        let time = Duration::ZERO;
+        let (excess, estimates) = (Vec::new(), Vec::new());
         Session {
-            scenario,
-            seed,
             now: START,
             down,
             up,
             congestion: Congestion::new(estimate),
             controller: Controller::new(HD, estimate),
             pacer: Pacer::default(),
-            progress: true,
             next_number: 1,
             next_picture: START,
             pictures: 0,
-            content,
             random: Random::new(seed),
             arrived: Vec::new(),
             reported: 1,
             next_report: Time::NEVER,
-            excess: Vec::new(),
-            bytes: 0,
-            estimates: Vec::new(),
+            outcome: Outcome { scenario, content, seed, excess, bytes: 0, time, estimates },
         }
     }
 
@@ -122,16 +103,16 @@ impl Session {
             .unwrap()
             .max(self.now + Duration::from_micros(1));
         }
-        let Session { scenario, content, seed, excess, bytes, estimates, .. } = self;
-        Outcome { scenario, content, seed, excess, bytes, time, estimates }
+        Outcome { time, ..self.outcome }
     }
 
     fn step(&mut self) {
         let now = self.now;
         while let Some((at, packet)) = self.down.poll_arrival(now) {
             let path = self.down.path(at).delay;
-            self.excess.push((packet.captured, at.since(packet.captured).saturating_sub(path)));
-            self.bytes += PACKET as u64;
+            let excess = &mut self.outcome.excess;
+            excess.push((packet.captured, at.since(packet.captured).saturating_sub(path)));
+            self.outcome.bytes += PACKET as u64;
             self.arrived.push((packet.number, at));
             if self.next_report == Time::NEVER {
                 self.next_report = at + ms(50);
@@ -143,7 +124,7 @@ impl Session {
         while let Some((_, report)) = self.up.poll_arrival(now) {
             self.congestion.handle_report(now, report.into_iter());
             self.controller.handle_estimate(self.congestion.estimate(), Bitrate::ZERO);
-            self.estimates.push((now, self.congestion.estimate()));
+            self.outcome.estimates.push((now, self.congestion.estimate()));
         }
         if self.congestion.poll_timeout() <= now {
             self.congestion.handle_timeout(now);
@@ -152,15 +133,9 @@ impl Session {
             self.next_picture = now + Duration::from_micros(33_333);
             self.picture();
         }
-        if self.progress && self.pacer.oldest().is_some_and(|since| now.since(since) >= STALE) {
-            self.progress = false;
-            while self.pacer.drop_oldest().is_some() {}
-        }
+        self.pacer.give_up(now, |_| false).for_each(drop);
         let pace = self.congestion.pace();
-        while let Some(Waiting { captured, last }) =
-            self.pacer.pop(now, pace, self.congestion.room())
-        {
-            self.progress |= last;
+        while let Some(captured) = self.pacer.pop(now, pace, self.congestion.room()) {
             let number = self.next_number;
             self.next_number += 1;
             self.congestion.handle_sent(now, number, PACKET);
@@ -176,7 +151,7 @@ impl Session {
         }
         self.pictures += 1;
         let one = target.bytes_in(Duration::from_micros(33_333));
-        let bytes = match self.content {
+        let bytes = match self.outcome.content {
             Content::Film => (one as f64 * (0.6 + 0.8 * self.random.unit())) as u64,
             Content::Pages if self.pictures % 90 == 1 => 2 * one,
             Content::Pages if self.pictures % 90 < 30 => one * 6 / 10,
@@ -184,9 +159,8 @@ impl Session {
             Content::Typing => 300,
         };
         let packets = bytes.div_ceil(PACKET as u64);
-        for at in 0..packets {
-            let waiting = Waiting { captured: self.now, last: at + 1 == packets };
-            self.pacer.push(self.now, PACKET, waiting);
+        for at in 1..=packets {
+            self.pacer.push(self.now, PACKET, at == packets, self.now);
         }
     }
 

@@ -1,10 +1,11 @@
 //! WebRTC by str0m: the viewer's browser offers, this host answers and sends RTP that it packetized itself.
 //!
 //! Rules of str0m that this file keeps: every mutation is followed by taking out all output; time is advanced before
-//! anything is stamped; its timers are met to the microsecond, since its estimator reads delays off them.
+//! anything is stamped.
 
 mod arrivals;
 mod descriptor;
+mod feedback;
 mod meter;
 mod offer;
 mod outbox;
@@ -33,6 +34,7 @@ use crate::{
     TransportError, Waker,
 };
 use arrivals::Arrivals;
+use feedback::Feedback;
 use meter::Meter;
 use outbox::Outbox;
 use pacing::Pacing;
@@ -111,6 +113,7 @@ pub struct WebRtc {
     channels: Vec<(ChannelId, Channel)>,
     pacing: Pacing,
     outbox: Outbox,
+    feedback: Feedback,
     rtt: Option<Duration>,
     loss: f32,
     sent: Meter,
@@ -170,7 +173,8 @@ impl WebRtc {
             arrivals: told.then(Arrivals::default),
             channels: Vec::new(),
             pacing: Pacing::default(),
-            outbox: Outbox::new(start, config.initial_estimate),
+            outbox: Outbox::new(config.initial_estimate),
+            feedback: Feedback::new(start),
             rtt: None,
             loss: 0.0,
             sent: Meter::default(),
@@ -278,20 +282,21 @@ impl WebRtc {
         let now = self.clock.now();
         match packet {
             RawPacket::RtpTx(header, bytes) => {
-                if let Some(number) = header.ext_vals.transport_cc {
-                    self.outbox.handle_sent(now, number, bytes.len());
-                }
+                let Some(number) = header.ext_vals.transport_cc else { return };
+                let number = self.feedback.handle_sent(number);
+                self.outbox.handle_sent(now, number, bytes.len());
                 if let Some(arrivals) = &mut self.arrivals {
-                    arrivals.handle_sent(&header, &bytes, self.resend_ssrc);
+                    arrivals.handle_sent(number, &header, &bytes, self.resend_ssrc);
                 }
             }
-            RawPacket::RtcpRx(Rtcp::Twcc(feedback)) => {
+            RawPacket::RtcpRx(Rtcp::Twcc(report)) => {
+                let report = self.feedback.handle_report(report);
                 if let Some(arrivals) = &mut self.arrivals {
-                    arrivals.handle_feedback(&feedback, |number| {
+                    arrivals.handle_report(report, |number| {
                         self.events.push_back(Event::Arrived(number));
                     });
                 }
-                self.outbox.handle_feedback(now, feedback);
+                self.outbox.handle_report(now, report);
                 self.events.extend(self.outbox.poll_estimate().map(Event::Estimate));
             }
             _ => {}

@@ -5,7 +5,6 @@
 
 mod compare;
 mod painter;
-mod random;
 mod server;
 mod viewer;
 
@@ -19,13 +18,13 @@ use farpane_desktop::Source;
 use farpane_engine::Engine;
 use farpane_media::{Bitrate, Clock, FrameBody, Size, VideoFormat};
 use farpane_pixel::convert;
+use farpane_testkit::Random;
 use farpane_transport::memory;
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
 use compare::{Closeness, compare, save};
 use painter::Painter;
-use random::Random;
 use server::Server;
 use viewer::Viewer;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use farpane_media::Size;
+use farpane_testkit::Random;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
 use x11rb::protocol::xproto::*;
@@ -10,7 +11,6 @@ use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
 use crate::Error;
-use crate::random::Random;
 
 /// Of the font `fixed`, which every X server has built in.
 const CHARACTER: (i32, i32) = (6, 13);
@@ -302,7 +302,7 @@ impl Painter {
         let at = self.somewhere();
         let size = Size::new(self.random.between(1, 120), self.random.between(1, 120));
         let pixels: Vec<u8> =
-            (0..size.pixels()).flat_map(|_| (self.random.next() as u32).to_le_bytes()).collect();
+            (0..size.pixels()).flat_map(|_| (self.random.bits() as u32).to_le_bytes()).collect();
         self.put(self.window, size, (at.x, at.y), &pixels)
     }
 

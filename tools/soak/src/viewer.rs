@@ -11,13 +11,13 @@ use farpane_pixel::{Plane, Planes};
 use farpane_proto::PacketMeta;
 use farpane_proto::depacketize::{Depacketizer, Event as Assembled};
 use farpane_proto::rtp::Header;
+use farpane_testkit::Random;
 use farpane_transport::memory::{Far, Sent};
 use farpane_transport::{Channel, Event, PathState, PathStats};
 use farpane_wire::Message as _;
 use farpane_wire::v1::{ControlMessage, StatsMessage, Visibility, control_message};
 
 use crate::Error;
-use crate::random::Random;
 
 /// One packet in so many begins a gap of up to [`LONGEST_GAP`].
 const LOSS: u32 = 40;

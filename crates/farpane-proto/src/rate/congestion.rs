@@ -4,7 +4,7 @@
 //! and come back by seconds. Here each burst measures. Packets that leave faster than the path takes them arrive at the
 //! path's own pace; packets that arrive as they left show that it carries at least as much. In between nothing is known
 //! and nothing changes. Two bounds hold beside that: bytes in flight never exceed what the path carries in a round trip
-//! and [`BUDGET`], and when packets find a queue that does not go away, less is sent than is delivered.
+//! and a budget, and when packets find a queue that does not go away, no more is sent than is delivered.
 //!
 //! Input is transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01). Loss alone is no sign of
 //! congestion until it is more than radio links have: what a full queue drops has waited in it before.
@@ -15,12 +15,12 @@ use std::time::Duration;
 use farpane_media::{Bitrate, Time};
 
 /// Queueing delay that the window allows for.
-pub const BUDGET: Duration = Duration::from_millis(40);
+const BUDGET: Duration = Duration::from_millis(40);
 /// A queue that even the luckiest of recent packets found is too long from here on.
 const STANDING: Duration = Duration::from_millis(30);
 /// For so long a standing queue is taken for one; then the path has become longer, or others fill it.
 const DOUBT: Duration = Duration::from_secs(1);
-/// How long the shortest delay counts.
+/// How long the shortest delay and round trip count.
 const MEMORY: Duration = Duration::from_secs(10);
 /// What is sent closer together than this is a burst; so many pairs of packets measure.
 const CLOSE: Duration = Duration::from_millis(6);
@@ -30,10 +30,12 @@ const LONGEST: u32 = 64;
 const CONVINCING: Duration = Duration::from_millis(60);
 /// And when it measures more: of so much.
 const PROMISING: Duration = Duration::from_millis(20);
-/// Reports come so often at most and at least.
-const REPORTS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
-/// Of so many packets a share this large is lost: the path takes no more than it delivers.
-const LOSS: (u32, u32, u32) = (200, 1, 4);
+/// Reports come so far apart.
+const OFTENEST: Duration = Duration::from_millis(50);
+const SELDOMEST: Duration = Duration::from_millis(250);
+/// Of so many packets one in so many is lost: the path takes no more than it delivers.
+const JUDGED: u32 = 200;
+const LOST: u32 = 4;
 /// In flight before anything is known, and always allowed, in bytes.
 const FIRST: u64 = 30_000;
 const LEAST: u64 = 6_000;
@@ -50,11 +52,13 @@ pub struct Congestion {
     packets: VecDeque<Packet>,
     first: u64,
     in_flight: u64,
-    /// The shortest delays of this and the last [`MEMORY`], and when this one began. Microseconds between two clocks.
-    shortest: [Option<i64>; 2],
+    /// From sending to arrival, in microseconds between two clocks.
+    shortest: Least<i64>,
+    /// From sending to hearing of it.
+    round_trip: Least<Duration>,
+    /// When the present [`MEMORY`] began.
     remembered: Time,
     burst: Option<Burst>,
-    round_trip: RoundTrip,
     reported: Option<Time>,
     interval: Duration,
     delivery: Delivery,
@@ -100,11 +104,9 @@ struct Burst {
     came: i64,
 }
 
-/// The shortest time from sending to hearing of it.
-#[derive(Clone, Copy, Debug, Default)]
-struct RoundTrip {
-    values: [Option<Duration>; 2],
-}
+/// The least value of this and the last [`MEMORY`].
+#[derive(Clone, Copy, Debug)]
+struct Least<T>([Option<T>; 2]);
 
 /// Bytes that arrived, by the receiver's clock, over the last reports.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,12 +123,12 @@ impl Congestion {
             packets: VecDeque::new(),
             first: 0,
             in_flight: 0,
-            shortest: [None; 2],
+            shortest: Least([None; 2]),
+            round_trip: Least([None; 2]),
             remembered: Time::ZERO,
             burst: None,
-            round_trip: RoundTrip::default(),
             reported: None,
-            interval: REPORTS.0,
+            interval: OFTENEST,
             delivery: Delivery::default(),
             queue: [0; 2],
             standing_since: None,
@@ -151,12 +153,8 @@ impl Congestion {
         self.window().saturating_sub(self.in_flight)
     }
 
-    pub fn in_flight(&self) -> u64 {
-        self.in_flight
-    }
-
     fn window(&self) -> u64 {
-        match self.round_trip.shortest() {
+        match self.round_trip.get() {
             None => FIRST,
             Some(_) if self.stalls > 0 => {
                 (self.estimate.bytes_in(self.patience()) >> self.stalls.min(2)).max(LEAST)
@@ -217,8 +215,8 @@ impl Congestion {
             newest = Some((at as usize, packet.sent));
             let Some(arrived) = arrived else { continue };
             let delay = arrived.as_micros() as i64 - packet.sent.as_micros() as i64;
-            self.shortest[0] = Some(self.shortest[0].map_or(delay, |least| least.min(delay)));
-            let queue = delay - self.shortest();
+            self.shortest.handle(delay);
+            let queue = delay - self.shortest.get().unwrap_or(delay);
             if least.is_none_or(|least| queue < least) {
                 (least, flight) = (Some(queue), packet.flight);
             }
@@ -228,14 +226,10 @@ impl Congestion {
         }
         let Some((newest, sent)) = newest else { return };
         // What was never reported on, as reports get lost too.
-        for at in 0..newest {
-            if self.packets[at].state == State::InFlight {
-                self.land(at, false);
-            }
-        }
+        self.lose(newest);
         self.forget(newest.saturating_sub(MOST_PACKETS / 4));
         if let Some(before) = self.reported.replace(now) {
-            let interval = now.since(before).clamp(REPORTS.0, REPORTS.1);
+            let interval = now.since(before).clamp(OFTENEST, SELDOMEST);
             self.interval = (self.interval * 7 + interval) / 8;
         }
         self.round_trip.handle(now.since(sent));
@@ -262,18 +256,14 @@ impl Congestion {
         if now < self.poll_timeout() {
             return;
         }
-        for at in 0..self.packets.len() {
-            if self.packets[at].state == State::InFlight {
-                self.land(at, false);
-            }
-        }
+        self.lose(self.packets.len());
         self.burst = None;
         self.stalls += 1;
     }
 
     fn patience(&self) -> Duration {
-        let round_trip = self.round_trip.shortest().unwrap_or(Duration::from_millis(500));
-        round_trip + 2 * self.interval.max(2 * REPORTS.0)
+        let round_trip = self.round_trip.get().unwrap_or(Duration::from_millis(500));
+        round_trip + 2 * self.interval.max(2 * OFTENEST)
     }
 
     /// A packet is no longer in flight.
@@ -282,6 +272,15 @@ impl Congestion {
         let state = if arrived { State::Gone } else { State::Missing };
         if std::mem::replace(&mut packet.state, state) == State::InFlight {
             self.in_flight -= u64::from(packet.bytes);
+        }
+    }
+
+    /// The oldest `count` packets are no longer in flight.
+    fn lose(&mut self, count: usize) {
+        for at in 0..count {
+            if self.packets[at].state == State::InFlight {
+                self.land(at, false);
+            }
         }
     }
 
@@ -297,13 +296,9 @@ impl Congestion {
     fn remember(&mut self, now: Time) {
         if now.since(self.remembered) >= MEMORY {
             self.remembered = now;
-            self.shortest = [None, self.shortest[0]];
+            self.shortest.age();
             self.round_trip.age();
         }
-    }
-
-    fn shortest(&self) -> i64 {
-        self.shortest.into_iter().flatten().min().unwrap_or_default()
     }
 
     fn follow_burst(&mut self, number: u64, packet: Packet, arrived: Duration) {
@@ -355,13 +350,14 @@ impl Congestion {
         }
         let since = *self.standing_since.get_or_insert(now);
         if now.since(since) >= DOUBT {
-            self.shortest = [Some(self.shortest() + queue.as_micros() as i64), None];
+            let shortest = self.shortest.get().unwrap_or_default();
+            self.shortest = Least([Some(shortest + queue.as_micros() as i64), None]);
             self.standing_since = None;
             return;
         }
         // Little in flight makes no queue.
         let ours = flight * 2 >= self.window();
-        let answered = now.since(self.lowered) >= self.round_trip.shortest().unwrap_or_default();
+        let answered = now.since(self.lowered) >= self.round_trip.get().unwrap_or_default();
         if let Some(delivered) = self.delivery.rate().filter(|_| ours && answered) {
             self.lowered = now;
             self.set(self.estimate.min(delivered));
@@ -370,11 +366,11 @@ impl Congestion {
 
     fn look_for_loss(&mut self, now: Time) {
         let (reported, lost) = self.recent;
-        if reported < LOSS.0 {
+        if reported < JUDGED {
             return;
         }
         self.recent = (0, 0);
-        if lost * LOSS.2 >= reported * LOSS.1
+        if lost * LOST >= reported
             && let Some(delivered) = self.delivery.rate()
         {
             self.lowered = now;
@@ -387,17 +383,20 @@ impl Congestion {
     }
 }
 
-impl RoundTrip {
-    fn handle(&mut self, value: Duration) {
-        self.values[0] = Some(self.values[0].map_or(value, |least| least.min(value)));
+impl<T: Copy + Ord> Least<T> {
+    fn handle(&mut self, value: T) {
+        let Least([this, _]) = self;
+        *this = Some(this.map_or(value, |least| least.min(value)));
     }
 
+    /// Begins anew.
     fn age(&mut self) {
-        self.values = [None, self.values[0]];
+        let Least([this, _]) = *self;
+        self.0 = [None, this];
     }
 
-    fn shortest(&self) -> Option<Duration> {
-        self.values.into_iter().flatten().min()
+    fn get(&self) -> Option<T> {
+        self.0.into_iter().flatten().min()
     }
 }
 
@@ -419,6 +418,6 @@ impl Delivery {
                 break;
             }
         }
-        (span >= REPORTS.0).then(|| Bitrate::of(bytes, span))
+        (span >= OFTENEST).then(|| Bitrate::of(bytes, span))
     }
 }

@@ -4,8 +4,9 @@
 
 use std::collections::VecDeque;
 
-use str0m::rtp::rtcp::Twcc;
 use str0m::rtp::{RtpHeader, Ssrc};
+
+use super::feedback::{Fate, extend};
 
 /// What is remembered of packets: two of the largest pictures.
 const MOST_PACKETS: usize = 8_192;
@@ -74,11 +75,14 @@ impl Arrivals {
         self.pictures.drain(..surplus);
     }
 
-    /// A packet has left; `packet` is all of it before encryption.
-    pub(super) fn handle_sent(&mut self, header: &RtpHeader, packet: &[u8], repeats: Option<Ssrc>) {
-        let Some(number) = header.ext_vals.transport_cc else { return };
-        let next = self.first_sent + self.sent.len() as u64;
-        let number = extend(next, number);
+    /// A packet has left under a transport-wide number; `packet` is all of it before encryption.
+    pub(super) fn handle_sent(
+        &mut self,
+        number: u64,
+        header: &RtpHeader,
+        packet: &[u8],
+        repeats: Option<Ssrc>,
+    ) {
         if self.sent.is_empty() {
             self.first_sent = number;
         }
@@ -100,17 +104,11 @@ impl Arrivals {
     }
 
     /// The viewer says what came; `whole` hears of each picture that thereby is there.
-    pub(super) fn handle_feedback(&mut self, feedback: &Twcc, mut whole: impl FnMut(u32)) {
-        let expected = self.first_sent + self.sent.len() as u64;
-        let any = std::time::Instant::now();
-        for (number, _, arrived) in feedback.clone().into_iter(any, expected.into()) {
-            if arrived.is_none() {
-                continue;
-            }
+    pub(super) fn handle_report(&mut self, report: &[Fate], mut whole: impl FnMut(u32)) {
+        for (number, _) in report.iter().filter(|(_, arrived)| arrived.is_some()) {
             let sent =
                 number.checked_sub(self.first_sent).and_then(|at| self.sent.get(at as usize));
-            if let Some(Some(sequence)) = sent {
-                let sequence = *sequence;
+            if let Some(Some(sequence)) = sent.copied() {
                 self.arrived(sequence, &mut whole);
             }
         }
@@ -131,12 +129,6 @@ impl Arrivals {
             whole(number);
         }
     }
-}
-
-/// The number nearest to `near` that ends in `low`.
-fn extend(near: u64, low: u16) -> u64 {
-    let distance = low.wrapping_sub(near as u16) as i16;
-    near.saturating_add_signed(distance.into())
 }
 
 #[cfg(test)]
@@ -173,12 +165,5 @@ mod tests {
         });
         assert_eq!(arrivals.pictures.len(), MOST_PICTURES);
         assert_eq!(arrivals.packets.len(), MOST_PACKETS);
-    }
-
-    #[test]
-    fn numbers_are_extended_to_the_nearest() {
-        assert_eq!(extend(0x1_0002, 0xffff), 0xffff);
-        assert_eq!(extend(0xfffe, 1), 0x1_0001);
-        assert_eq!(extend(5, 5), 5);
     }
 }
