@@ -267,6 +267,10 @@ impl Video {
             return self.repeat(Why::KeepAlive, start, now).map(|()| None);
         }
         if self.shared.frame.take() {
+            if self.is_missing(now) {
+                self.handle_loss(now);
+                return Ok(None);
+            }
             return self.repeat(Why::KeepAlive, start, now).map(|()| None);
         }
         if self.again <= now {
@@ -285,6 +289,13 @@ impl Video {
             }
             _ => Time::NEVER,
         }
+    }
+
+    /// Whether the viewer should have had the last picture by now, and has not.
+    fn is_missing(&self, now: Time) -> bool {
+        let agreed = self.shared.agreed.get().is_some_and(|agreed| agreed.references);
+        let since = self.references.missing_since().filter(|_| agreed);
+        since.is_some_and(|since| now.since(since) >= self.rtt() + REPORT)
     }
 
     fn rtt(&self) -> Duration {

@@ -309,6 +309,17 @@ fn a_last_picture_that_is_unheard_of_is_followed_by_another() {
 }
 
 #[test]
+fn a_viewer_that_wonders_and_lacks_the_last_picture_gets_a_start() {
+    let (told, _captured) = channel();
+    let session = Session::start(Engine::builder(), Telling::change(1, told));
+    session.connect_telling();
+    // The first picture is lost, as is what was sent to show that, and nothing changes any more.
+    session.packet("sign of life", |meta| meta.keep_alive && meta.marker);
+    session.far.emit(Happened::FrameRequest);
+    session.packet("start", |meta| meta.key_frame && meta.number > 0);
+}
+
+#[test]
 fn the_viewer_is_greeted_with_the_size() {
     let session = Session::connected(Engine::builder());
     let hello = session.told("hello", |body| match body {

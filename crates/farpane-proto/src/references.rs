@@ -4,7 +4,7 @@
 //! next one refers to a kept one that has arrived with all that it builds on, which costs what changed since and no key
 //! frame. What was sent in between is given up.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::time::Duration;
 
 use farpane_media::{Slot, Time};
@@ -121,6 +121,16 @@ impl References {
         self.pictures.back().filter(|last| !last.arrived).map(|last| last.at)
     }
 
+    /// When the oldest picture was sent that the last one builds on and the viewer is not known to have shown.
+    pub fn missing_since(&self) -> Option<Time> {
+        self.current().find(|picture| !picture.shown).map(|picture| picture.at)
+    }
+
+    /// The pictures that build on each other now.
+    fn current(&self) -> vec_deque::Iter<'_, Picture> {
+        self.pictures.range(self.index(self.start).unwrap_or(0)..)
+    }
+
     fn index(&self, number: u32) -> Option<usize> {
         let first = self.pictures.front()?.sent.number;
         let at = number.wrapping_sub(first) as usize;
@@ -152,8 +162,7 @@ impl References {
     }
 
     fn look_for_gap(&mut self, now: Time) {
-        let start = self.index(self.start).unwrap_or(0);
-        let mut pictures = self.pictures.range(start..);
+        let mut pictures = self.current();
         let missing = pictures.find(|picture| !picture.shown).map(|picture| picture.sent.number);
         let later = pictures.any(|picture| picture.arrived);
         self.gap = match (missing, self.gap) {
@@ -254,6 +263,19 @@ mod tests {
         assert_eq!(sender.references.unheard_since(), Some(sent));
         sender.arrive(last);
         assert_eq!(sender.references.unheard_since(), None);
+    }
+
+    #[test]
+    fn what_is_missing_counts_from_the_oldest() {
+        let mut sender = Sender::new();
+        let first = sender.now();
+        let numbers = [u32::MAX - 2, sender.follow(), sender.follow()];
+        assert!(sender.references.missing_since().is_some_and(|since| since < first));
+        sender.arrive(numbers[0]);
+        sender.arrive(numbers[2]);
+        assert_eq!(sender.references.missing_since(), Some(first));
+        sender.arrive(numbers[1]);
+        assert_eq!(sender.references.missing_since(), None);
     }
 
     #[test]
