@@ -34,6 +34,13 @@ pub struct PacketMeta {
     pub capture: Time,
 }
 
+impl PacketMeta {
+    /// Whether the frame does without the one before it, so that a viewer needs no other that it still lacks.
+    pub fn starts_anew(&self) -> bool {
+        self.reference.is_none_or(|reference| reference.wrapping_add(1) != self.number)
+    }
+}
+
 /// What a [`PacketBuf`] holds.
 #[derive(Debug)]
 pub struct PacketBody {

@@ -25,7 +25,9 @@ use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec, FormatParams};
 use str0m::media::{Frequency, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::rtcp::Rtcp;
-use str0m::rtp::{AbsCaptureTime, Extension, ExtensionValues, RawPacket, RtpWrite, SeqNo, Ssrc};
+use str0m::rtp::{
+    AbsCaptureTime, Extension, ExtensionValues, RawPacket, RtpWrite, SeqNo, Ssrc, StreamTx,
+};
 use str0m::stats::PeerStats;
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Reason, Rtc, RtcConfig};
 
@@ -147,7 +149,7 @@ impl WebRtc {
         let told = rtc.media(mid).is_some_and(|media| descriptor::is_in(media.remote_extmap()));
         let mut api = rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, None).ok_or(NegotiationError::NoCommonCodec)?;
-        stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
+        empty_rtx_cache(stream);
         stream.set_unpaced(true);
         let resend_ssrc = stream.rtx();
         let now = clock.time(start);
@@ -438,6 +440,10 @@ impl WebRtc {
             .ext_vals(extensions)
             .nackable(true);
         if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None) {
+            if meta.first_of_frame && meta.starts_anew() {
+                // What was lost before is not needed any more; repeats of it would only delay what is.
+                empty_rtx_cache(stream);
+            }
             stream.write_rtp(packet);
         }
     }
@@ -611,6 +617,10 @@ fn add_format(codecs: &mut CodecConfig, format: VideoFormat) {
         let (payload, resend) = ((*payload).into(), Some((*resend).into()));
         codecs.add_config(payload, resend, codec, Frequency::NINETY_KHZ, None, *params);
     }
+}
+
+fn empty_rtx_cache(stream: &mut StreamTx) {
+    stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
 }
 
 fn add_candidates(rtc: &mut Rtc, addresses: &[SocketAddr]) {

@@ -243,6 +243,16 @@ impl Session {
     }
 
     fn send_frame_as(&mut self, format: VideoFormat, frame: u64, packets: u8) {
+        self.send_frame_from((frame as u32).checked_sub(1), format, frame, packets);
+    }
+
+    fn send_frame_from(
+        &mut self,
+        reference: Option<u32>,
+        format: VideoFormat,
+        frame: u64,
+        packets: u8,
+    ) {
         for at in 0..packets {
             let meta = PacketMeta {
                 format,
@@ -254,7 +264,7 @@ impl Session {
                 key_frame: frame == 0,
                 capture: self.clock.now(),
                 number: frame as u32,
-                reference: (frame as u32).checked_sub(1),
+                reference,
             };
             // A single NAL unit of a non-IDR slice; its contents do not matter to a transport.
             let mut payload = vec![at; 1_000];
@@ -313,6 +323,23 @@ fn lost_packets_are_sent_again() {
     session.until("100 packets", |s| s.arrived().len() == 100);
     assert_eq!(session.arrived(), expected(10, 10));
     assert!(session.host.path().resent > Bitrate::ZERO);
+}
+
+#[test]
+fn what_the_viewer_no_longer_needs_is_not_sent_again() {
+    let mut session = Session::connected();
+    // One packet of a frame that a later one does without, and one of that later one.
+    session.viewer.lose = vec![4, 7];
+    session.send_frame(0, 3);
+    session.until("the first frame", |s| s.arrived().len() == 3);
+    // Before the host hears what is missing.
+    session.send_frame(1, 3);
+    session.send_frame_from(Some(0), VideoFormat::default(), 2, 3);
+    let frame =
+        |s: &Session, number: u32| s.arrived().iter().filter(|p| p.0 == number * 3_000).count();
+    session.until("the whole of the later one", |s| frame(s, 2) == 3);
+    assert!(session.host.path().resent > Bitrate::ZERO);
+    assert_eq!(frame(&session, 1), 2);
 }
 
 #[test]
