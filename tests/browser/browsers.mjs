@@ -5,19 +5,17 @@ import puppeteer from "puppeteer-core";
 import { until } from "./harness.mjs";
 
 /** One browser for all tests of a file, started when it is first wanted; each page gets a context of its own. */
-class Browser {
-  #options;
+export class Browser {
   #running;
 
   /** `format` is what it is shown when nobody asks for another; `lacks` says why it cannot do what others can. */
   constructor(name, format, lacks, options) {
-    Object.assign(this, { name, lacks, codec: format[0], chroma: format[1] });
-    this.#options = { headless: true, ...options };
+    Object.assign(this, { name, lacks, options, codec: format[0], chroma: format[1] });
   }
 
   /** Opens a page, runs `first` in it ahead of its own scripts, and waits for a state of it, if one is given. */
   async view(t, url, state, { viewport = { width: 1280, height: 720 }, first } = {}) {
-    this.#running ??= puppeteer.launch(this.#options);
+    this.#running ??= puppeteer.launch({ headless: true, acceptInsecureCerts: true, ...this.options });
     const context = await (await this.#running).createBrowserContext();
     t.after(() => context.close().catch(() => {}));
     // In a window of its own, as a tab would hide those before it.
@@ -52,12 +50,20 @@ export const chromium = new Browser("Chromium", ["H264", "4:4:4"], {}, {
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-component-update"],
 });
 
+/** The same in a network that lets no UDP through: it opens no UDP sockets, and its TCP connections are for passive ends only. */
+export const chromiumWithoutUdp = new Browser("Chromium without UDP", ["H264", "4:4:4"], {}, {
+  ...chromium.options,
+  args: [...chromium.options.args, "--webrtc-ip-handling-policy=disable_non_proxied_udp"],
+});
+
 export const firefox = new Browser(
   "Firefox",
   ["AV1", "4:2:0"],
   {
     H264: "takes H.264 by a plugin that it would have to download",
+    "H.264 by WebCodecs": "takes H.264 by a plugin that it would have to download",
     "4:4:4": "shows AV1 in 4:2:0 only",
+    "a way by 127.0.0.1": "does not connect by it",
     "a pointer beyond the window": "refuses to be driven beyond the window",
   },
   { browser: "firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr" },
@@ -77,7 +83,7 @@ export function inBrowsers(name, options, body = options) {
 
 /** For the end of a test file. */
 export async function end() {
-  await Promise.all(browsers.map((browser) => browser.close()));
+  await Promise.all([...browsers, chromiumWithoutUdp].map((browser) => browser.close()));
   // Whatever a killed program left open must not keep this process; everything has been reported by now.
   setTimeout(() => process.exit(), 2_000).unref();
 }
@@ -98,10 +104,11 @@ export const words = (page) => page.evaluate(() => document.body.innerText);
 /** The picture that the page shows, or a part of it, as packed RGB in the stream's own size. */
 export async function picture(page, part) {
   const { width, height, data } = await page.evaluate(async (part) => {
-    const video = document.querySelector("video#screen");
-    const [x, y, width, height] = part ?? [0, 0, video.videoWidth, video.videoHeight];
+    const screen = document.querySelector("#screen");
+    // A video, or the canvas of a stream.
+    const [x, y, width, height] = part ?? [0, 0, screen.videoWidth ?? screen.width, screen.videoHeight ?? screen.height];
     const context = new OffscreenCanvas(width, height).getContext("2d");
-    context.drawImage(video, x, y, width, height, 0, 0, width, height);
+    context.drawImage(screen, x, y, width, height, 0, 0, width, height);
     const { data } = context.getImageData(0, 0, width, height);
     const url = await new Promise((resolve) => {
       const reader = new FileReader();
@@ -134,12 +141,13 @@ export const shownFrames = (page) =>
 export async function place(page, x, y) {
   return page.evaluate(
     ([x, y]) => {
-      const video = document.querySelector("video#screen");
-      const box = video.getBoundingClientRect();
-      const scale = Math.min(box.width / video.videoWidth, box.height / video.videoHeight);
+      const screen = document.querySelector("#screen");
+      const [width, height] = [screen.videoWidth ?? screen.width, screen.videoHeight ?? screen.height];
+      const box = screen.getBoundingClientRect();
+      const scale = Math.min(box.width / width, box.height / height);
       return {
-        x: Math.floor(box.x + (box.width - video.videoWidth * scale) / 2 + (x + 0.5) * scale),
-        y: Math.floor(box.y + (box.height - video.videoHeight * scale) / 2 + (y + 0.5) * scale),
+        x: Math.floor(box.x + (box.width - width * scale) / 2 + (x + 0.5) * scale),
+        y: Math.floor(box.y + (box.height - height * scale) / 2 + (y + 0.5) * scale),
       };
     },
     [x, y],

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+export const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 const farpane = process.env.FARPANE_BIN ?? join(target, "debug", "farpane");
 
 /** No single thing in these tests takes longer, even on a busy machine. */
@@ -102,9 +102,16 @@ export function tk(test, x, script) {
 
 /** `farpane share --json`, on any free port. */
 export function share(test, args, options = {}) {
-  const { before = [], listen = "127.0.0.1:0", ...rest } = options;
+  const { listen = "127.0.0.1:0", ...rest } = options;
+  return command(test, ["share", "--json", "--listen", listen, ...args], rest);
+}
+
+/** `farpane stream --json`. */
+export const stream = (test, args) => command(test, ["stream", "--json", ...args]);
+
+function command(test, args, { before = [], ...rest } = {}) {
   if (!existsSync(farpane)) throw new Error(`${farpane} is not there: run cargo build -p farpane`);
-  const line = [...before, farpane, "share", "--json", "--listen", listen, ...args];
+  const line = [...before, farpane, ...args];
   const shared = start(test, line[0], line.slice(1), { detached: before.length > 0, ...rest });
   const events = () => shared.lines.map((text) => JSON.parse(text));
   /** The nth (from 1) event of a kind. */

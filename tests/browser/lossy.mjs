@@ -4,11 +4,18 @@ import { once } from "node:events";
 import { until } from "./harness.mjs";
 
 /**
- * Runs in the page, ahead of it: has all go by the relay's port. `candidates` are the host's own, in its descriptions; it
- * sends no others.
+ * Runs in the page, ahead of it: has all go by the relay's port, and keeps what is opened. The host's candidates are in its
+ * descriptions; it sends no others. Those of TCP are left out.
  */
 function byRelay(port) {
-  const candidate = /^(a=candidate:\S+ 1 udp \d+) (\S+) (\d+) (typ host.*)$/gim;
+  const candidate = /^(a=candidate:\S+ 1 (?:ud|tc)p \d+) (\S+) (\d+) (typ host.*)$/gim;
+  window.sockets = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      window.sockets.push(this);
+    }
+  };
   window.RTCPeerConnection = class extends RTCPeerConnection {
     constructor(...args) {
       super(...args);
@@ -17,10 +24,11 @@ function byRelay(port) {
     setRemoteDescription({ type, sdp }) {
       let relayed = false;
       const moved = sdp.replace(candidate, (line, start, address, own, rest) => {
-        if (relayed || address !== "127.0.0.1") return "a=x-elsewhere";
+        if (relayed || address !== "127.0.0.1" || / tcp /i.test(start)) return "a=x-elsewhere";
         relayed = true;
         window.hostPort = Number(own);
-        return `${start} ${address} ${port} ${rest}`;
+        window.repeats = Number(/^a=ssrc-group:FID \d+ (\d+)/m.exec(sdp)?.[1]);
+        return `${start} ${address} ${window.relayPort ?? port} ${rest}`;
       });
       return super.setRemoteDescription({ type, sdp: moved });
     }
@@ -33,31 +41,53 @@ const isRtp = (datagram) => datagram[0] >= 128 && datagram[0] < 192 && !(datagra
 /** The stream that an RTP datagram belongs to (RFC 3550, section 5.1). */
 export const ssrc = (datagram) => datagram.readUInt32BE(8);
 
-/** A page that is live by way of the relay. What RTP `lost` says yes to never arrives. */
-export async function viewByRelay(t, browser, url) {
-  const [toHost, toPage] = [createSocket("udp4"), createSocket("udp4")];
-  t.after(() => {
-    toHost.close();
-    toPage.close();
-  });
-  for (const socket of [toHost, toPage]) {
-    socket.bind(0, "127.0.0.1");
-    await once(socket, "listening");
-  }
-  const relay = { lost: () => false, seen: new Set() };
-  let [host, viewer] = [undefined, undefined];
-  toPage.on("message", (datagram, from) => {
-    viewer = from.port;
-    if (host) toHost.send(datagram, host, "127.0.0.1");
-  });
-  toHost.on("message", (datagram) => {
-    if (isRtp(datagram) && relay.lost(datagram)) return;
-    if (isRtp(datagram)) relay.seen.add(ssrc(datagram));
-    toPage.send(datagram, viewer, "127.0.0.1");
-  });
-  const first = `(${byRelay})(${toPage.address().port})`;
-  const page = await browser.view(t, url, undefined, { first });
+/** When it was captured, in the stream's own time. */
+export const time = (datagram) => datagram.readUInt32BE(4);
+
+/**
+ * A page that is live by way of the relay. What RTP `lost` says yes to never arrives; while it is `dead`, nothing does; and
+ * after `move` there is another way in its place, with other addresses, that only a new description tells of. All takes
+ * `delay` milliseconds each way. `repeats` is the stream of what is sent again.
+ */
+export async function viewByRelay(t, browser, url, { dead = false } = {}) {
+  const relay = { lost: () => false, dead, delay: 0, seen: new Set() };
+  let host;
+  const way = async () => {
+    const [toHost, toPage] = [createSocket("udp4"), createSocket("udp4")];
+    for (const socket of [toHost, toPage]) {
+      socket.bind(0, "127.0.0.1");
+      await once(socket, "listening");
+    }
+    let [viewer, closed] = [undefined, false];
+    const later = (send) => (relay.delay === 0 ? send() : setTimeout(() => closed || send(), relay.delay));
+    toPage.on("message", (datagram, from) => {
+      viewer = from.port;
+      if (host && !relay.dead) later(() => toHost.send(datagram, host, "127.0.0.1"));
+    });
+    toHost.on("message", (datagram) => {
+      if (relay.dead || (isRtp(datagram) && relay.lost(datagram))) return;
+      if (isRtp(datagram)) relay.seen.add(ssrc(datagram));
+      later(() => toPage.send(datagram, viewer, "127.0.0.1"));
+    });
+    const close = () => {
+      closed = true;
+      toHost.close();
+      toPage.close();
+    };
+    return { port: toPage.address().port, close };
+  };
+  let current = await way();
+  t.after(() => current.close());
+  const page = await browser.view(t, url, undefined, { first: `(${byRelay})(${current.port})` });
+  relay.move = async () => {
+    current.close();
+    current = await way();
+    await page.evaluate((port) => {
+      window.relayPort = port;
+    }, current.port);
+  };
   host = await until("the host has answered", () => page.evaluate(() => window.hostPort));
+  relay.repeats = await page.evaluate(() => window.repeats);
   await until("the page is live", () => page.evaluate(() => document.body.dataset.state === "live"));
   return { page, relay };
 }

@@ -1,5 +1,6 @@
 // The systems under test: how each is started on a display, and where its page shows the remote screen.
-// `start(site)` gets { display, address, port, cache, farpane, log, enter } and resolves to { url, selector, children, viewOnly? }.
+// `start(site)` gets { display, address, port, cache, farpane, log, enter } and resolves to
+// { url, selector, children, viewOnly?, webrtc? }; without `webrtc` (false) the page finds none in its browser.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -24,6 +25,12 @@ const farpane = {
     if (ready.error) throw new Error(ready.error);
     return { url: ready.url, selector: 'video#screen, canvas#screen', children: [host] };
   },
+};
+
+/** As it comes to viewers whose WebRTC is switched off. */
+const farpaneByWebSocket = {
+  version: farpane.version,
+  start: async (site) => ({ ...(await farpane.start(site)), webrtc: false }),
 };
 
 const selkies = (mode, selector) => ({
@@ -69,6 +76,7 @@ const chromium = {
 
 export const SYSTEMS = {
   farpane,
+  'farpane-websocket': farpaneByWebSocket,
   'selkies-webrtc': selkies('webrtc', 'video#stream'),
   'selkies-ws': selkies('websockets', '#videoStream'),
   tigervnc,

@@ -28,12 +28,13 @@ export class Viewer {
    * Opens `url` and waits for the first readable picture; `connectMs` counts from the start of navigation. Without
    * one, what the page shows instead goes to the PNG file `failure`.
    */
-  static async open(browser, { url, selector }, ms, failure) {
+  static async open(browser, { url, selector, webrtc = true }, ms, failure) {
     const viewer = new Viewer();
     viewer.#selector = selector;
     viewer.#page = await browser.newPage({ viewport: SCREEN, ignoreHTTPSErrors: true });
     const script = `(${record})(${JSON.stringify({ selector, strip: STRIP, screen: SCREEN })}, ${decode})`;
     await viewer.#page.addInitScript({ content: script });
+    if (!webrtc) await viewer.#page.addInitScript({ content: 'delete window.RTCPeerConnection' });
     await viewer.#page.goto(url, { waitUntil: 'commit' });
     const state = await viewer.#page.evaluate((limit) => window.latencyProbe.connected(limit), ms);
     if (state.connectMs === undefined) {

@@ -1,8 +1,10 @@
 // The page from the code to the end: entering, waiting, connecting, live, and what comes after.
 import { loadAuth } from "./auth";
 import { type Code, parseCode } from "./code";
-import { EndReason } from "./gen/farpane_pb";
-import { canReceiveVideo, PATH_PATIENCE_MS } from "./session";
+import { streamFormats } from "./decoder";
+import { type Admitted, EndReason, type StreamFormat } from "./gen/farpane_pb";
+import { canReceiveVideo } from "./peer";
+import { PATH_PATIENCE_MS } from "./session";
 import { Meeting } from "./signal";
 import { showEntry, showLive, showOutcome, showProgress, ui } from "./ui";
 import { Viewer } from "./viewer";
@@ -11,8 +13,8 @@ import {
   LOST_MEETING_POINT,
   NO_CODEC,
   NO_MEETING_POINT,
-  NO_PATH,
   NO_WEBRTC,
+  noPathWords,
   PROTOCOL,
   refusalWords,
   type Words,
@@ -24,6 +26,8 @@ const MAX_HOST_NAME = 64;
 let meeting: Meeting | undefined;
 let viewer: Viewer | undefined;
 let countdown: ReturnType<typeof setInterval> | undefined;
+/** What a stream may bring; known long before a host admits anybody. */
+let formats: StreamFormat[] = [];
 
 function enter(text: string): void {
   const parsed = parseCode(text);
@@ -32,8 +36,9 @@ function enter(text: string): void {
 }
 
 function connect(code: Code): void {
-  if (typeof RTCPeerConnection === "undefined") return fail(NO_WEBRTC);
-  if (!canReceiveVideo()) return fail(NO_CODEC);
+  if (!canReceiveVideo() && formats.length === 0) {
+    return fail(typeof RTCPeerConnection === "undefined" ? NO_WEBRTC : NO_CODEC);
+  }
   showProgress("connecting", { title: "Connecting…", text: "Checking the code." });
   const current = new Meeting(code, {
     session(body) {
@@ -57,8 +62,9 @@ function connect(code: Code): void {
       }
     },
     refused(reason, attemptsLeft) {
-      // A session that has come about no longer needs the meeting point, whatever that says.
-      if (!viewer?.live) fail(refusalWords(reason, attemptsLeft));
+      // A session that has come about goes on without the meeting point, whatever that says.
+      if (viewer?.live) viewer.forgotten();
+      else fail(refusalWords(reason, attemptsLeft));
     },
     lost(opened) {
       if (viewer === undefined) fail(opened ? LOST_MEETING_POINT : NO_MEETING_POINT);
@@ -67,10 +73,10 @@ function connect(code: Code): void {
   meeting = current;
 }
 
-function view(through: Meeting, admitted: ConstructorParameters<typeof Viewer>[1]): void {
+function view(through: Meeting, admitted: Admitted): void {
   const hostName = admitted.hostName.slice(0, MAX_HOST_NAME);
   showProgress("connecting", { title: "Connecting…", text: "Looking for the way to the other computer." });
-  viewer = new Viewer(through, admitted, {
+  viewer = new Viewer(through, formats, admitted, {
     live() {
       stopCountdown();
       showLive(hostName);
@@ -85,7 +91,7 @@ function view(through: Meeting, admitted: ConstructorParameters<typeof Viewer>[1
       );
     },
     ended: end,
-    failed: (why) => fail(why === "no path" ? NO_PATH : PROTOCOL),
+    failed: (why) => fail(why === "no path" ? noPathWords(isSecureContext, formats.length > 0) : PROTOCOL),
   });
 }
 
@@ -156,5 +162,10 @@ window.addEventListener("pagehide", () => {
   else forget();
 });
 
+const known = streamFormats().then((decoded) => {
+  formats = decoded;
+});
+// Whether this browser can do without WebRTC has to be clear before a code is used up.
+if (!canReceiveVideo()) await known;
 showEntry();
 enterFromAddress();

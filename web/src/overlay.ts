@@ -56,6 +56,10 @@ export class Overlay {
     this.#set("decode", `${ms(summary.decodeP50)} ms`);
     this.#set("dropped, freezes", `${counts.dropped}, ${counts.freezes}`);
     this.#set("loss", `${loss.toFixed(1)} %`);
+    this.#set(
+      "resent, parity",
+      path ? `${(path.resentKbps / 1000).toFixed(2)}, ${(path.parityKbps / 1000).toFixed(2)} Mb/s` : "–",
+    );
     this.#set("round trip", rtt === undefined ? "–" : `${rtt.toFixed(1)} ms`);
     this.#set("route", path?.route || counts.route || "–");
   }

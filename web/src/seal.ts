@@ -12,18 +12,18 @@ export interface SealedMessage {
 const KEY_BYTES = 32;
 const encoder = new TextEncoder();
 
-/** Both directions of one exchange. Pure JavaScript, because `crypto.subtle` is missing on plain-HTTP pages. */
+/** Both directions of one line, which is one connection to the meeting point. Pure JavaScript, because `crypto.subtle` is missing on plain-HTTP pages. */
 export class Seal {
   readonly #sendKey: Uint8Array;
   readonly #receiveKey: Uint8Array;
   #sendSeq = 0n;
   #receiveSeq = 0n;
 
-  /** `routing` is the four symbols that both sides met under; `side` is whose end this is. */
-  constructor(sessionKey: Uint8Array, routing: string, side: "viewer" | "host" = "viewer") {
+  /** `routing` is the four symbols that both sides met under; `side` is whose end this is. No `line` is used twice. */
+  constructor(sessionKey: Uint8Array, routing: string, line: number, side: "viewer" | "host" = "viewer") {
     const other = side === "viewer" ? "host" : "viewer";
-    this.#sendKey = directionKey(sessionKey, `farpane v1 ${side} ${routing}`);
-    this.#receiveKey = directionKey(sessionKey, `farpane v1 ${other} ${routing}`);
+    this.#sendKey = directionKey(sessionKey, `farpane v1 ${side} ${routing} ${line}`);
+    this.#receiveKey = directionKey(sessionKey, `farpane v1 ${other} ${routing} ${line}`);
   }
 
   seal(payload: Uint8Array): SealedMessage {
@@ -40,8 +40,9 @@ export class Seal {
   }
 }
 
-function directionKey(sessionKey: Uint8Array, info: string): Uint8Array {
-  return hkdf(sha256, sessionKey, undefined, encoder.encode(info), KEY_BYTES);
+/** The key of one direction, named by `info` (RFC 5869, SHA-256, no salt). */
+export function directionKey(sessionKey: Uint8Array, info: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(hkdf(sha256, sessionKey, undefined, encoder.encode(info), KEY_BYTES));
 }
 
 function macOf(key: Uint8Array, seq: bigint, payload: Uint8Array): Uint8Array {

@@ -1,4 +1,4 @@
-// One session with a host: the peer connection, its channels, and its way back after the network was gone.
+// One session with a host: by WebRTC, or by a stream where that finds no way, and its way back after the network was gone.
 import {
   create,
   type DescMessage,
@@ -7,31 +7,38 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import { Copies } from "./copies";
+import { type Decoded, Decoder } from "./decoder";
 import {
   type ControlMessage,
   ControlMessageSchema,
   type CursorMessage,
   CursorMessageSchema,
-  type Ended,
   EndReason,
   InputMessageSchema,
   PointerMessageSchema,
   type Session as SessionMessage,
   type StatsMessage,
   StatsMessageSchema,
+  StreamChannel,
+  type StreamFormat,
 } from "./gen/farpane_pb";
+import { canReceiveVideo, Peer } from "./peer";
+import type { Screen } from "./screen";
 import type { Meeting } from "./signal";
+import { type BrowserCounts, readCounts } from "./stats";
+import type { Stream } from "./stream";
 
 export interface SessionHandlers {
-  /** The first frame is there. */
-  picture(): void;
   /** Something came over the control channel. */
   control(message: ControlMessage): void;
-  /** The control channel can be written to. */
+  /** Messages go to the host, from now on and maybe by another way than before. */
   ready(): void;
+  /** Messages will go another way, and may overtake those before: this is the last moment for any by the old way. */
+  leaving(): void;
   cursor(message: CursorMessage): void;
   stats(message: StatsMessage): void;
-  /** The network path is gone; it is being looked for. */
+  /** No way is left; one is being looked for. */
   interrupted(): void;
   resumed(): void;
   ended(reason: EndReason, detail: string): void;
@@ -39,103 +46,125 @@ export interface SessionHandlers {
   failed(why: "no path" | "bad answer"): void;
 }
 
+type Way = Pick<Peer | Stream, "send">;
+
 /** No host sends a longer channel message; the largest is a cursor of 128 x 128 pixels. */
 const MAX_CHANNEL_BYTES = 68 * 1024;
-/** A pointer that waits behind this much is stale before it is sent. */
-const MAX_POINTER_BACKLOG = 4 * 1024;
-/** How long a connection may take, and how long a lost path is looked for. */
-export const PATH_PATIENCE_MS = 30_000;
-/** A new set of candidates is tried this often while the path is lost. */
+/** How long a connection may take. */
+const CONNECT_PATIENCE_MS = 30_000;
+/** How long a way is looked for after the last one was lost; the host waits as long. */
+export const PATH_PATIENCE_MS = 60_000;
+/** A new set of candidates is tried this often while WebRTC's path is lost. */
 const RESTART_MS = 5_000;
+/** WebRTC is given this long before there is a stream. */
+const STREAM_AFTER_MS = 4_000;
+/** A lost stream is opened again after this long, and after a failure after twice as long, up to the second. */
+const STREAM_RETRY_MS = [1_000, 8_000] as const;
+/** A stream goes on for this long after WebRTC is back, which may not last. */
+const STREAM_LINGER_MS = 5_000;
 
 /** How long a host that has closed is given to say why. */
 const LAST_WORDS_MS = 500;
 /** Time for the last message to leave before its connection is torn down. */
 const FAREWELL_MS = 100;
 
-const UNRELIABLE: RTCDataChannelInit = { ordered: false, maxRetransmits: 0 };
-
 export class Session {
-  readonly #peer: RTCPeerConnection;
   readonly #meeting: Meeting;
+  readonly #screen: Screen;
   readonly #handlers: SessionHandlers;
-  readonly #input: RTCDataChannel;
-  readonly #pointer: RTCDataChannel;
-  readonly #control: RTCDataChannel;
-  readonly #candidates: RTCIceCandidateInit[] = [];
-  #signals: Promise<void> = Promise.resolve();
+  readonly #formats: StreamFormat[];
+  readonly #decoder: Decoder;
+  readonly #peer: Peer | undefined;
+  readonly #copies = new Copies((copies) => this.sendPointer({ copies }));
+  /** How much the viewer has done. */
+  #acts = 0;
+  #stream: Stream | undefined;
+  /** By which messages are sent: WebRTC while it has a path. */
+  #way: Way | undefined;
+  /** WebRTC has shown a frame since it has a path: what a stream still brings is older. */
+  #videoShown = false;
+  #begun = false;
+  #interrupted = false;
   #patience: number | undefined;
   #restart: number | undefined;
-  #connected = false;
-  #secured = false;
+  #looking = new AbortController();
+  #streamTimer: number | undefined;
+  #streamRetryMs: number = STREAM_RETRY_MS[0];
   #over = false;
 
-  /** Begins to connect; `screen` will show the picture. */
-  constructor(meeting: Meeting, screen: HTMLVideoElement, handlers: SessionHandlers) {
+  /** Begins to connect; `screen` will show the picture, and streams may come in one of `formats`. */
+  constructor(meeting: Meeting, formats: StreamFormat[], screen: Screen, handlers: SessionHandlers) {
     this.#meeting = meeting;
+    this.#formats = formats;
+    this.#screen = screen;
     this.#handlers = handlers;
-    this.#peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-    const video = this.#peer.addTransceiver("video", { direction: "recvonly" });
-    video.setCodecPreferences?.(preferredCodecs());
-    showFramesAtOnce(video.receiver);
-    askForDependencies(video);
-    screen.srcObject = new MediaStream([video.receiver.track]);
-
-    this.#input = this.#channel("input");
-    this.#pointer = this.#channel("pointer", UNRELIABLE);
-    this.#control = this.#channel("control");
-    this.#listen(this.#control, ControlMessageSchema, (message) => this.#controlled(message));
-    this.#listen(this.#channel("cursor"), CursorMessageSchema, (message) => handlers.cursor(message));
-    this.#listen(this.#channel("stats", UNRELIABLE), StatsMessageSchema, (message) =>
-      handlers.stats(message),
-    );
-    this.#control.onopen = () => handlers.ready();
-    this.#control.onclose = () => this.#closed();
-
-    this.#peer.onicecandidate = ({ candidate }) =>
-      meeting.send({ case: "candidate", value: { candidate: candidate?.candidate ?? "" } });
-    this.#peer.oniceconnectionstatechange = () => this.#pathChanged();
-    this.#peer.onconnectionstatechange = () => this.#connectionChanged();
-    whenShown(screen, () => handlers.picture());
-    this.#patience = window.setTimeout(() => this.#fail("no path"), PATH_PATIENCE_MS);
-    this.#queue(() => this.#offer());
+    this.#decoder = new Decoder({
+      picture: (frame, decoded) => this.#draw(frame, decoded),
+      stuck: () => this.sendControl({ case: "refresh", value: {} }),
+    });
+    screen.onvideo = () => this.#presented();
+    this.#patience = window.setTimeout(() => this.#fail("no path"), CONNECT_PATIENCE_MS);
+    this.#streamSoon(STREAM_AFTER_MS);
+    if (canReceiveVideo()) {
+      this.#peer = new Peer({
+        signal: (body) => meeting.send(body),
+        message: (channel, data) => this.#take(channel, data),
+        found: () => this.#pathFound(),
+        lost: () => this.#pathLost(),
+        // Its last words may still be on their way through the meeting point.
+        closed: () =>
+          window.setTimeout(
+            () => this.#peerGone(() => this.#end(EndReason.END_UNSPECIFIED, "")),
+            LAST_WORDS_MS,
+          ),
+        failed: () => this.#peerGone(() => this.#fail("bad answer")),
+      });
+      screen.play(this.#peer.media);
+    } else {
+      this.#openStream();
+    }
   }
 
   /** Takes a message that came sealed over the meeting point. */
   handle(body: SessionMessage["body"]): void {
-    switch (body.case) {
-      case "answer":
-        this.#queue(() => this.#answered(body.value.sdp));
-        break;
-      case "candidate":
-        this.#queue(() => this.#reachable(body.value.candidate));
-        break;
-      case "ended":
-        this.#ended(body.value);
-        break;
-    }
+    if (body.case === "ended") this.#end(body.value.reason, body.value.detail);
+    else this.#peer?.handle(body);
   }
 
   sendInput(body: MessageInitShape<typeof InputMessageSchema>["body"]): void {
-    transmit(this.#input, InputMessageSchema, { body });
+    const act = create(InputMessageSchema, { body, number: ++this.#acts });
+    this.#send(StreamChannel.CHANNEL_INPUT, InputMessageSchema, act);
+    // TCP needs none.
+    if (this.#way === this.#peer) this.#copies.add(act);
   }
 
   /** Sends a position, unless older ones still wait: the next one will say more. */
   sendPointer(message: MessageInitShape<typeof PointerMessageSchema>): void {
-    if (this.#pointer.bufferedAmount <= MAX_POINTER_BACKLOG) {
-      transmit(this.#pointer, PointerMessageSchema, message);
-    }
+    this.#send(StreamChannel.CHANNEL_POINTER, PointerMessageSchema, message);
   }
 
   sendControl(body: MessageInitShape<typeof ControlMessageSchema>["body"]): void {
-    transmit(this.#control, ControlMessageSchema, { body });
+    this.#send(StreamChannel.CHANNEL_CONTROL, ControlMessageSchema, { body });
   }
 
-  getStats(): Promise<RTCStatsReport> {
-    return this.#peer.getStats();
+  /** What has come by all ways. */
+  async counts(): Promise<BrowserCounts> {
+    const { bytes, packets, dropped } = this.#decoder.counts;
+    // A closed connection may have no more to say.
+    const report = await this.#peer?.getStats().catch(() => undefined);
+    const counts = readCounts(report ?? new Map());
+    const streamed = this.#way === this.#stream;
+    return {
+      ...counts,
+      bytes: counts.bytes + bytes,
+      packets: counts.packets + packets,
+      dropped: counts.dropped + dropped,
+      rttMs: streamed ? undefined : counts.rttMs,
+      route: streamed ? "" : counts.route,
+    };
   }
 
-  /** Tells the host that the viewer leaves, on both ways because either may be gone, and closes. */
+  /** Tells the host that the viewer leaves, on all ways because each may be gone, and closes. */
   leave(): void {
     if (this.#over) return;
     const ended = { reason: EndReason.END_VIEWER_LEFT };
@@ -144,116 +173,172 @@ export class Session {
     this.#close(FAREWELL_MS);
   }
 
-  #channel(label: string, options?: RTCDataChannelInit): RTCDataChannel {
-    const channel = this.#peer.createDataChannel(label, options);
-    channel.binaryType = "arraybuffer";
-    return channel;
+  /** The host does not know of this session any more: without a way there is nothing left of it. */
+  forgotten(): void {
+    if (this.#way === undefined) this.#end(EndReason.END_PATH_LOST, "");
   }
 
-  #listen<Desc extends DescMessage>(
-    channel: RTCDataChannel,
+  // ---- Messages ----
+
+  #send<Desc extends DescMessage>(
+    channel: StreamChannel,
     schema: Desc,
-    take: (message: MessageShape<Desc>) => void,
+    message: MessageInitShape<Desc>,
   ): void {
-    channel.onmessage = ({ data }) => {
-      if (!(data instanceof ArrayBuffer) || data.byteLength > MAX_CHANNEL_BYTES) return;
-      let message: MessageShape<Desc>;
-      try {
-        message = fromBinary(schema, new Uint8Array(data));
-      } catch {
-        return;
-      }
-      take(message);
-    };
+    (this.#way ?? this.#peer)?.send(channel, toBinary(schema, create(schema, message)));
   }
 
-  #controlled(message: ControlMessage): void {
-    if (message.body.case === "ended") this.#ended(message.body.value);
-    else this.#handlers.control(message);
-  }
-
-  /** Runs the steps of the negotiation one after the other. */
-  #queue(step: () => Promise<void>): void {
-    this.#signals = this.#signals
-      .then(async () => {
-        if (!this.#over) await step();
-      })
-      .catch(() => this.#fail("bad answer"));
-  }
-
-  async #offer(options?: RTCOfferOptions): Promise<void> {
-    const offer = await this.#peer.createOffer(options);
-    await this.#peer.setLocalDescription(offer);
-    this.#meeting.send({ case: "offer", value: { sdp: offer.sdp ?? "" } });
-  }
-
-  async #answered(sdp: string): Promise<void> {
-    await this.#peer.setRemoteDescription({ type: "answer", sdp });
-    for (const candidate of this.#candidates.splice(0)) await this.#add(candidate);
-  }
-
-  async #reachable(candidate: string): Promise<void> {
-    if (candidate === "") return;
-    const init = { candidate, sdpMLineIndex: 0 };
-    if (this.#peer.signalingState !== "stable") {
-      this.#candidates.push(init);
-      return;
+  #take(channel: StreamChannel, data: Uint8Array): void {
+    if (this.#over || data.length > MAX_CHANNEL_BYTES) return;
+    switch (channel) {
+      case StreamChannel.CHANNEL_CONTROL:
+        return read(ControlMessageSchema, data, (message) => {
+          if (message.body.case === "ended") this.#end(message.body.value.reason, message.body.value.detail);
+          else this.#handlers.control(message);
+        });
+      case StreamChannel.CHANNEL_CURSOR:
+        return read(CursorMessageSchema, data, (message) => this.#handlers.cursor(message));
+      case StreamChannel.CHANNEL_STATS:
+        return read(StatsMessageSchema, data, (message) => this.#handlers.stats(message));
     }
-    await this.#add(init);
   }
 
-  async #add(candidate: RTCIceCandidateInit): Promise<void> {
-    // One candidate that this browser cannot use is no reason to give up the others.
-    await this.#peer.addIceCandidate(candidate).catch(() => {});
+  // ---- Ways ----
+
+  #switch(way: Way): void {
+    if (this.#way === way) return;
+    if (this.#way !== undefined) this.#handlers.leaving();
+    this.#copies.clear();
+    this.#way = way;
+    this.#handlers.ready();
   }
 
-  #pathChanged(): void {
-    switch (this.#peer.iceConnectionState) {
-      case "connected":
-      case "completed":
-        window.clearTimeout(this.#patience);
-        window.clearInterval(this.#restart);
-        this.#patience = this.#restart = undefined;
-        if (this.#connected) this.#handlers.resumed();
-        this.#connected = true;
-        break;
-      case "disconnected":
-      case "failed":
-        this.#pathLost();
-        break;
+  /** Somebody sees the other computer, or would if the page were not hidden. */
+  #found(): void {
+    window.clearTimeout(this.#patience);
+    if (!this.#begun) this.#meeting.keep(() => this.#reached());
+    this.#begun = true;
+    if (!this.#interrupted) return;
+    this.#interrupted = false;
+    this.#handlers.resumed();
+  }
+
+  #lost(): void {
+    if (this.#begun && !this.#interrupted) {
+      this.#interrupted = true;
+      this.#handlers.interrupted();
+      this.#patience = window.setTimeout(() => this.#end(EndReason.END_PATH_LOST, ""), PATH_PATIENCE_MS);
     }
+    this.#way = undefined;
+  }
+
+  // ---- WebRTC ----
+
+  #pathFound(): void {
+    if (this.#over || this.#peer === undefined) return;
+    this.#stopLooking();
+    window.clearTimeout(this.#streamTimer);
+    this.#switch(this.#peer);
+    // What was lost with the path is not sent again by itself.
+    if (this.#interrupted) this.sendControl({ case: "refresh", value: {} });
+    this.#found();
   }
 
   #pathLost(): void {
-    if (!this.#connected || this.#restart !== undefined) return;
-    this.#handlers.interrupted();
-    this.#patience = window.setTimeout(() => this.#end(EndReason.END_PATH_LOST, ""), PATH_PATIENCE_MS);
-    const restart = () =>
-      this.#queue(async () => {
-        // Without the meeting point the old path may still come back by itself.
-        const idle = this.#peer.signalingState === "stable";
-        if (idle && this.#restart !== undefined && this.#meeting.open)
-          await this.#offer({ iceRestart: true });
-      });
-    this.#restart = window.setInterval(restart, RESTART_MS);
-    restart();
+    if (this.#over) return;
+    this.#videoShown = false;
+    this.#lost();
+    this.#looking = new AbortController();
+    // What took the path may have taken the WebSocket as well, which would not notice for minutes.
+    const look = () => this.#meeting.reopen();
+    this.#restart = window.setInterval(look, RESTART_MS);
+    window.addEventListener("online", look, { signal: this.#looking.signal });
+    look();
+    window.clearTimeout(this.#streamTimer);
+    if (this.#stream === undefined) this.#streamSoon(STREAM_AFTER_MS);
+    else if (this.#stream.opened) this.#switch(this.#stream);
   }
 
-  #connectionChanged(): void {
-    const iceLost = ["failed", "disconnected"].includes(this.#peer.iceConnectionState);
-    if (this.#peer.connectionState === "connected") this.#secured = true;
-    else if (this.#peer.connectionState === "closed") this.#closed();
-    else if (this.#peer.connectionState === "failed" && !iceLost) this.#fail("bad answer");
+  /** The host can be spoken to again: asks it for a new path, if there is none. */
+  #reached(): void {
+    if (this.#restart !== undefined) this.#peer?.restart();
   }
 
-  #ended({ reason, detail }: Ended): void {
-    this.#end(reason, detail);
+  #stopLooking(): void {
+    window.clearInterval(this.#restart);
+    this.#looking.abort();
+    this.#restart = undefined;
   }
 
-  /** The host has closed; its last words may still be on their way through the meeting point. */
-  #closed(): void {
-    window.setTimeout(() => this.#end(EndReason.END_UNSPECIFIED, ""), LAST_WORDS_MS);
+  /** Without WebRTC a stream may do, unless it was WebRTC that the host closed. */
+  #peerGone(end: () => void): void {
+    if (this.#over) return;
+    if (this.#formats.length === 0 || this.#way === this.#peer) return end();
+    this.#stopLooking();
+    this.#peer?.close();
+    if (this.#stream === undefined) this.#openStream();
   }
+
+  /** The video has a frame. */
+  #presented(): void {
+    if (this.#over || this.#videoShown || this.#way !== this.#peer) return;
+    this.#videoShown = true;
+    this.#screen.showVideo();
+    window.clearTimeout(this.#streamTimer);
+    this.#streamTimer = window.setTimeout(() => this.#closeStream(), STREAM_LINGER_MS);
+  }
+
+  // ---- Stream ----
+
+  #streamSoon(afterMs: number): void {
+    if (this.#formats.length === 0) return;
+    this.#streamTimer = window.setTimeout(() => this.#openStream(), afterMs);
+  }
+
+  #openStream(): void {
+    window.clearTimeout(this.#streamTimer);
+    this.#decoder.restart();
+    const stream = this.#meeting.stream(this.#formats, {
+      opened: () => {
+        if (this.#way === undefined && stream !== undefined) this.#switch(stream);
+        // The host sends no picture to a page that is hidden.
+        if (document.hidden) this.#found();
+      },
+      fragments: (fragments, receivedUs) => {
+        for (const fragment of fragments) this.#decoder.take(fragment, receivedUs);
+      },
+      letter: ({ channel, message }) => this.#take(channel, message),
+      lost: () => this.#streamLost(),
+    });
+    this.#stream = stream;
+  }
+
+  #draw(frame: VideoFrame, decoded: Decoded): void {
+    if (this.#over || this.#videoShown) return frame.close();
+    this.#screen.draw(frame, decoded);
+    this.#streamRetryMs = STREAM_RETRY_MS[0];
+    this.#found();
+  }
+
+  #streamLost(): void {
+    // The host may hang up before the goodbye has gone.
+    if (this.#over) return;
+    const way = this.#way;
+    const lost = this.#stream;
+    this.#stream = undefined;
+    if (way === lost) this.#lost();
+    if (way !== undefined && way === this.#peer) return;
+    this.#streamSoon(this.#streamRetryMs);
+    this.#streamRetryMs = Math.min(this.#streamRetryMs * 2, STREAM_RETRY_MS[1]);
+  }
+
+  #closeStream(): void {
+    this.#stream?.close();
+    this.#stream = undefined;
+    this.#decoder.close();
+  }
+
+  // ---- The end ----
 
   #end(reason: EndReason, detail: string): void {
     if (this.#over) return;
@@ -263,97 +348,37 @@ export class Session {
 
   #fail(why: "no path" | "bad answer"): void {
     if (this.#over) return;
-    if (this.#secured) return this.#end(EndReason.END_HOST_ERROR, "");
+    if (this.#begun) return this.#end(EndReason.END_HOST_ERROR, "");
     this.#close();
     this.#handlers.failed(why);
   }
 
   #close(afterMs = 0): void {
     this.#over = true;
+    this.#stopLooking();
+    this.#copies.clear();
     window.clearTimeout(this.#patience);
-    window.clearInterval(this.#restart);
-    if (afterMs === 0) this.#peer.close();
-    else window.setTimeout(() => this.#peer.close(), afterMs);
+    window.clearTimeout(this.#streamTimer);
+    const close = () => {
+      this.#peer?.close();
+      this.#closeStream();
+    };
+    if (afterMs === 0) close();
+    else window.setTimeout(close, afterMs);
   }
 }
 
-/** Whether this browser has a codec that a host can send. */
-export function canReceiveVideo(): boolean {
-  // A browser that cannot say finds out when it gets the offer.
-  return RTCRtpReceiver.getCapabilities === undefined || videoCodecs().some((codec) => rank(codec) < OTHER);
-}
-
-/** What hosts cannot send, and what repairs packets of any codec. */
-const OTHER = 3;
-
-/** The host chooses among all that it can send; this is the order of what the others are worth. */
-function rank(codec: RTCRtpCodec): number {
-  const format = codec.sdpFmtpLine ?? "";
-  switch (codec.mimeType.toLowerCase()) {
-    case "video/h264":
-      return format.includes("packetization-mode=1") ? 0 : 2;
-    case "video/av1":
-      return 1;
-    default:
-      return OTHER;
-  }
-}
-
-function preferredCodecs(): RTCRtpCodec[] {
-  return videoCodecs().sort((a, b) => rank(a) - rank(b));
-}
-
-function videoCodecs(): RTCRtpCodec[] {
-  return [...(RTCRtpReceiver.getCapabilities?.("video")?.codecs ?? [])];
-}
-
-/** A remote desktop wants the newest frame now, not a smooth film later. */
-function showFramesAtOnce(receiver: RTCRtpReceiver): void {
-  const hints: { jitterBufferTarget?: number | null; playoutDelayHint?: number } = receiver;
-  hints.jitterBufferTarget = 0;
-  hints.playoutDelayHint = 0;
-}
-
-const DEPENDENCY_DESCRIPTOR =
-  "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
-
-interface HeaderExtension {
-  readonly uri: string;
-  direction: RTCRtpTransceiverDirection;
-}
-
-/**
- * Has the host say what each picture refers to: then one that does without lost pictures is shown at once, where a key
- * frame would be needed. Only some browsers can; they do not by themselves.
- */
-function askForDependencies(video: RTCRtpTransceiver): void {
-  const negotiable = video as RTCRtpTransceiver & {
-    getHeaderExtensionsToNegotiate?(): HeaderExtension[];
-    setHeaderExtensionsToNegotiate?(extensions: HeaderExtension[]): void;
-  };
-  const extensions = negotiable.getHeaderExtensionsToNegotiate?.() ?? [];
-  for (const extension of extensions) {
-    if (extension.uri === DEPENDENCY_DESCRIPTOR) extension.direction = "sendrecv";
-  }
-  negotiable.setHeaderExtensionsToNegotiate?.(extensions);
-}
-
-/** A hidden page never presents a frame, so that a decoded one has to do there. */
-function whenShown(screen: HTMLVideoElement, shown: () => void): void {
-  let once = () => {
-    once = () => {};
-    shown();
-  };
-  if (screen.requestVideoFrameCallback) screen.requestVideoFrameCallback(() => once());
-  screen.onloadeddata = () => {
-    if (document.hidden || !screen.requestVideoFrameCallback) once();
-  };
-}
-
-function transmit<Desc extends DescMessage>(
-  channel: RTCDataChannel,
+/** Hands a message over, unless it is none. */
+function read<Desc extends DescMessage>(
   schema: Desc,
-  message: MessageInitShape<Desc>,
+  data: Uint8Array,
+  take: (message: MessageShape<Desc>) => void,
 ): void {
-  if (channel.readyState === "open") channel.send(toBinary(schema, create(schema, message)));
+  let message: MessageShape<Desc>;
+  try {
+    message = fromBinary(schema, data);
+  } catch {
+    return;
+  }
+  take(message);
 }

@@ -1,30 +1,49 @@
-// The way to the host through the meeting point: key exchange over a WebSocket, then sealed session messages.
+// The way to the host through the meeting point: key exchange over a WebSocket, then sealed session messages, which go
+// on over another one when that is gone.
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Login, startLogin } from "./auth";
 import type { Code } from "./code";
-import { RefusalReason, type Session, SessionSchema, type Signal, SignalSchema } from "./gen/farpane_pb";
-import { Seal } from "./seal";
+import {
+  RefusalReason,
+  type Session,
+  SessionSchema,
+  type Signal,
+  SignalSchema,
+  type StreamFormat,
+} from "./gen/farpane_pb";
+import { directionKey, Seal } from "./seal";
+import { type Opening, Stream, type StreamHandlers } from "./stream";
 
 export type SessionBody = NonNullable<MessageInitShape<typeof SessionSchema>["body"]>;
 
 export interface MeetingHandlers {
   /** A message that is provably from the host. */
   session(body: Session["body"]): void;
-  /** The exchange is over before it was admitted. */
+  /** The exchange is over before it was admitted, or a kept session is not known any more. */
   refused(reason: RefusalReason, attemptsLeft: number): void;
-  /** The WebSocket is gone; `opened` tells whether it ever was there. */
+  /** The WebSocket is gone, and no session is kept; `opened` tells whether it ever was there. */
   lost(opened: boolean): void;
 }
 
 const PROTOCOL_VERSION = 1;
 const MAX_SIGNAL_BYTES = 64 * 1024;
+/** A WebSocket that is gone is opened again after this long, and after a failure after twice as long, up to the second. */
+const RETRY_MS = [500, 4_000] as const;
+/** What is no longer so a little later. */
+const TRANSIENT = [RefusalReason.REFUSAL_BUSY, RefusalReason.REFUSAL_OVERLOADED];
 
 export class Meeting {
   readonly #code: Code;
-  readonly #socket: WebSocket;
   readonly #login: Promise<Login>;
   readonly #handlers: MeetingHandlers;
+  #socket: WebSocket;
+  /** Says when messages can be sent again, for a session that is kept. */
+  #resumed: (() => void) | undefined;
+  #sessionKey: Uint8Array | undefined;
+  #line = 0;
   #seal: Seal | undefined;
+  #retryMs: number = RETRY_MS[0];
+  #retry: number | undefined;
   #opened = false;
   #over = false;
 
@@ -33,13 +52,7 @@ export class Meeting {
     this.#code = code;
     this.#handlers = handlers;
     this.#login = startLogin(code);
-    const url = new URL(`/signal/${code.routing}`, location.href);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    this.#socket = new WebSocket(url);
-    this.#socket.binaryType = "arraybuffer";
-    this.#socket.onopen = () => this.#start();
-    this.#socket.onmessage = (event) => this.#receive(event.data);
-    this.#socket.onclose = () => this.#finish(() => handlers.lost(this.#opened));
+    this.#socket = this.#dial(() => this.#start());
     // A page that cannot load its key-exchange module, or may not run it, cannot prove anything.
     this.#login.catch(() => this.#refuse(RefusalReason.REFUSAL_UNSPECIFIED));
   }
@@ -51,14 +64,89 @@ export class Meeting {
 
   /** Sends to the host, sealed; without effect while the key exchange has not passed or the WebSocket is gone. */
   send(body: SessionBody): void {
-    if (this.#seal === undefined || this.#socket.readyState !== WebSocket.OPEN) return;
-    const payload = toBinary(SessionSchema, create(SessionSchema, { body }));
-    this.#transmit({ case: "sealed", value: this.#seal.seal(payload) });
+    if (!this.open) return;
+    this.#transmit({ case: "sealed", value: this.#sealed({ body }) });
+  }
+
+  /** From now on a WebSocket that is gone is opened again, for the session that has come about. */
+  keep(resumed: () => void): void {
+    this.#resumed = resumed;
+  }
+
+  /** Gives up a WebSocket that may be one in name only, and opens another. */
+  reopen(): void {
+    if (this.#over || this.#resumed === undefined || this.#sessionKey === undefined) return;
+    this.#hangUp();
+    this.#seal = undefined;
+    this.#socket = this.#dial(() => this.#resume());
+  }
+
+  /** Opens a WebSocket beside this one, for media in one of the `formats`; none before the host has admitted. */
+  stream(formats: StreamFormat[], handlers: StreamHandlers): Stream | undefined {
+    const sessionKey = this.#sessionKey;
+    if (this.#over || sessionKey === undefined) return undefined;
+    return new Stream(new WebSocket(this.#url), () => this.#openStream(sessionKey, formats), handlers);
   }
 
   /** Leaves without another word to the handlers. */
   close(): void {
     this.#finish(() => {});
+  }
+
+  get #url(): URL {
+    const url = new URL(`/signal/${this.#code.routing}`, location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url;
+  }
+
+  #dial(opened: () => void): WebSocket {
+    const socket = new WebSocket(this.#url);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = opened;
+    socket.onmessage = (event) => this.#receive(event.data);
+    socket.onclose = () => this.#lost();
+    return socket;
+  }
+
+  #hangUp(): void {
+    window.clearTimeout(this.#retry);
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close();
+  }
+
+  #lost(): void {
+    if (this.#resumed === undefined) return this.#finish(() => this.#handlers.lost(this.#opened));
+    this.#retry = window.setTimeout(() => this.reopen(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS[1]);
+  }
+
+  /** Lines are numbered once their WebSockets are open, so that the host hears of them in order. */
+  #resume(): void {
+    if (this.#sessionKey === undefined) return;
+    this.#retryMs = RETRY_MS[0];
+    const line = ++this.#line;
+    this.#seal = new Seal(this.#sessionKey, this.#code.routing, line);
+    this.#transmit({ case: "resume", value: { line, opening: this.#sealed({}) } });
+    this.#resumed?.();
+  }
+
+  #openStream(sessionKey: Uint8Array, formats: StreamFormat[]): Opening {
+    const line = ++this.#line;
+    const { routing } = this.#code;
+    const shown = toBinary(
+      SessionSchema,
+      create(SessionSchema, { body: { case: "shown", value: { formats } } }),
+    );
+    const opening = new Seal(sessionKey, routing, line).seal(shown);
+    const key = (side: string) => directionKey(sessionKey, `farpane v1 ${side} media ${routing} ${line}`);
+    return {
+      message: toBinary(
+        SignalSchema,
+        create(SignalSchema, { body: { case: "stream", value: { line, opening } } }),
+      ),
+      sendKey: key("viewer"),
+      receiveKey: key("host"),
+    };
   }
 
   async #start(): Promise<void> {
@@ -80,6 +168,8 @@ export class Meeting {
       case "authReply":
         return this.#reply(body.value.ke2);
       case "refusal":
+        // A kept session is tried for again when this WebSocket has been closed.
+        if (this.#line > 0 && TRANSIENT.includes(body.value.reason)) return;
         return this.#refuse(body.value.reason, body.value.attemptsLeft);
       case "sealed":
         return this.#openSealed(body.value);
@@ -100,7 +190,10 @@ export class Meeting {
     } catch {
       return this.#broken();
     }
-    if (result !== undefined) this.#seal = new Seal(result.sessionKey, this.#code.routing);
+    if (result !== undefined) {
+      this.#sessionKey = result.sessionKey;
+      this.#seal = new Seal(result.sessionKey, this.#code.routing, this.#line);
+    }
     // With a wrong secret there is no proof to send; the empty one asks the host how many attempts are left.
     this.#transmit({ case: "authFinish", value: { ke3: result?.ke3 ?? new Uint8Array() } });
   }
@@ -116,6 +209,11 @@ export class Meeting {
     }
     if (body.case === "refused") return this.#refuse(body.value.reason, body.value.attemptsLeft);
     this.#handlers.session(body);
+  }
+
+  #sealed(message: MessageInitShape<typeof SessionSchema>) {
+    if (this.#seal === undefined) throw new Error("nothing to seal with");
+    return this.#seal.seal(toBinary(SessionSchema, create(SessionSchema, message)));
   }
 
   #transmit(body: NonNullable<MessageInitShape<typeof SignalSchema>["body"]>): void {
@@ -134,8 +232,7 @@ export class Meeting {
   #finish(tell: () => void): void {
     if (this.#over) return;
     this.#over = true;
-    this.#socket.onmessage = null;
-    this.#socket.close();
+    this.#hangUp();
     tell();
   }
 }

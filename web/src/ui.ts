@@ -11,7 +11,7 @@ export const ui = {
   cancel: find("cancel", HTMLButtonElement),
   again: find("again", HTMLButtonElement),
   stage: find("stage", HTMLElement),
-  screen: find("screen", HTMLVideoElement),
+  video: find("screen", HTMLVideoElement),
   remoteCursor: find("remote-cursor", HTMLCanvasElement),
   stats: find("stats", HTMLElement),
   showStats: find("show-stats", HTMLButtonElement),
@@ -33,6 +33,7 @@ const parts = {
   outcomeTitle: find("outcome-title", HTMLElement),
   outcomeText: find("outcome-text", HTMLElement),
   host: find("host", HTMLElement),
+  trouble: find("trouble", HTMLElement),
   announce: find("announce", HTMLElement),
 };
 
@@ -61,6 +62,15 @@ export function showLive(hostName: string): void {
   document.title = hostName ? `${hostName} – Farpane` : "Farpane";
   ui.stage.focus({ preventScroll: true });
   announce(hostName ? `Connected to ${hostName}` : "Connected");
+}
+
+/** A word about the connection, for as long as it is true. */
+export function showTrouble(text = ""): void {
+  const before = parts.trouble.textContent;
+  parts.trouble.textContent = text;
+  parts.trouble.hidden = text === "";
+  // Figures in it change, and are not read out each time.
+  if (before === "" && text !== "") announce(text);
 }
 
 export function showOutcome(state: "ended" | "failed", words: Words): void {

@@ -1,17 +1,27 @@
-// The live picture: one admitted session with its input, cursor, clock and statistics around the video element.
+// The live picture: one admitted session with its input, cursor, clock and statistics around the screen.
 import { HostClock } from "./clock";
 import { Cursor } from "./cursor";
 import { onPicture, type Placement, place, type Size, toPosition } from "./fit";
-import { type Admitted, type ControlMessage, EndReason, type Hello, type PathReport } from "./gen/farpane_pb";
+import {
+  type Admitted,
+  type ControlMessage,
+  EndReason,
+  type Hello,
+  type PathReport,
+  type StreamFormat,
+} from "./gen/farpane_pb";
 import { Input } from "./input";
 import { sendKeyboard } from "./keyboard";
 import { Overlay } from "./overlay";
 import { sendPointer } from "./pointer";
+import { Screen } from "./screen";
 import { Session } from "./session";
 import type { Meeting } from "./signal";
-import { type BrowserCounts, FrameStats, readCounts } from "./stats";
+import { type BrowserCounts, FrameStats } from "./stats";
 import { Toolbar } from "./toolbar";
-import { ui } from "./ui";
+import { judge, Watch } from "./trouble";
+import { showTrouble, ui } from "./ui";
+import { troubleWords } from "./words";
 
 export interface ViewerHandlers {
   live(): void;
@@ -21,8 +31,8 @@ export interface ViewerHandlers {
 }
 
 const TICK_MS = 1000;
-/** The overlay shows medians over this long. */
-const OVERLAY_US = 2_000_000;
+/** The overlay shows medians over this long, and trouble is looked for in it. */
+const RECENT_US = 2_000_000;
 /** So many in a row without a frame, although the host sends, and the decoder is stuck. */
 const STALLED_TICKS = 2;
 /** The first pings follow each other at once, so that the clock is good from the start. */
@@ -30,16 +40,19 @@ const FIRST_PINGS = 5;
 
 export class Viewer {
   readonly #session: Session;
+  readonly #screen: Screen;
   readonly #input: Input;
   readonly #cursor: Cursor;
   readonly #clock = new HostClock();
-  readonly #frames = new FrameStats(this.#clock, OVERLAY_US);
+  readonly #frames = new FrameStats(this.#clock, RECENT_US);
   readonly #overlay = new Overlay(ui.stats);
+  readonly #watch = new Watch();
   readonly #stop = new AbortController();
   readonly #handlers: ViewerHandlers;
   #placement: Placement = { left: 0, top: 0, width: 1, height: 1, scale: 1 };
   #fill = false;
   #shown = false;
+  #ticking = false;
   #pongs = 0;
   #framesSinceTick = 0;
   #sentSinceTick = 0;
@@ -48,23 +61,37 @@ export class Viewer {
   #drawn: { readonly counts: BrowserCounts; readonly us: number } | undefined;
   #hello: Hello | undefined;
   #path: PathReport | undefined;
+  /** When the host last told of the path. */
+  #pathUs = 0;
+  /** Since when the host owes an answer. */
+  #askedUs: number | undefined;
 
-  constructor(meeting: Meeting, { viewOnly }: Admitted, handlers: ViewerHandlers) {
+  /** Begins to connect through `meeting`; a stream may come in one of `formats`. */
+  constructor(meeting: Meeting, formats: StreamFormat[], { viewOnly }: Admitted, handlers: ViewerHandlers) {
     this.#handlers = handlers;
-    this.#cursor = new Cursor(ui.stage, ui.remoteCursor, viewOnly);
-    this.#session = new Session(meeting, ui.screen, {
-      picture: () => {
-        this.#shown = true;
-        handlers.live();
-        this.#layout();
+    this.#screen = new Screen(
+      ui.video,
+      {
+        shown: (frame) => {
+          this.#framesSinceTick++;
+          if (frame !== undefined) this.#frames.shown(frame);
+          if (!this.#shown) this.#begin();
+        },
+        resized: () => this.#layout(),
       },
-      ready: () => this.#startTicking(),
+      this.#stop.signal,
+    );
+    this.#cursor = new Cursor(ui.stage, ui.remoteCursor, viewOnly);
+    this.#session = new Session(meeting, formats, this.#screen, {
+      ready: () => this.#ready(),
+      leaving: () => this.#input.releaseAll(),
       control: (message) => this.#control(message),
       cursor: (message) => this.#cursor.handle(message),
       stats: ({ frames, path }) => {
         for (const frame of frames) this.#frames.sent(frame);
         this.#sentSinceTick += frames.length;
         this.#path = path ?? this.#path;
+        this.#pathUs = nowUs();
       },
       interrupted: () => {
         this.#input.pause();
@@ -72,8 +99,6 @@ export class Viewer {
       },
       resumed: () => {
         this.#input.resume();
-        // What was lost with the path is not sent again by itself.
-        this.#session.sendControl({ case: "refresh", value: {} });
         if (this.#shown) handlers.live();
       },
       ended: (reason, detail) => this.#finish(() => handlers.ended(reason, detail)),
@@ -91,6 +116,11 @@ export class Viewer {
   /** Takes a message that came sealed over the meeting point. */
   handle(body: Parameters<Session["handle"]>[0]): void {
     this.#session.handle(body);
+  }
+
+  /** The host says that it does not know of this session. */
+  forgotten(): void {
+    this.#session.forgotten();
   }
 
   leave(): void {
@@ -137,8 +167,13 @@ export class Viewer {
       { signal },
     );
     window.addEventListener("resize", () => this.#layout(), { signal });
-    ui.screen.addEventListener("resize", () => this.#layout(), { signal });
-    this.#watchFrames();
+  }
+
+  /** The first frame is there. */
+  #begin(): void {
+    this.#shown = true;
+    this.#handlers.live();
+    this.#layout();
   }
 
   #disconnect(): void {
@@ -152,7 +187,7 @@ export class Viewer {
     const window = { width: ui.stage.clientWidth, height: ui.stage.clientHeight };
     this.#placement = place(picture, window, devicePixelRatio, this.#fill);
     const { left, top, width, height, scale } = this.#placement;
-    const style = ui.screen.style;
+    const { style } = this.#screen.element;
     style.width = `${width}px`;
     style.height = `${height}px`;
     style.transform = `translate(${left}px, ${top}px)`;
@@ -162,7 +197,7 @@ export class Viewer {
 
   /** The desktop's size. A film may be coded with half its columns and rows, and fills the same place. */
   #picture(): Size {
-    const { width, height } = coded();
+    const { width, height } = this.#screen.size;
     const desktop = this.#hello;
     const halved = (whole: number, side: number) => Math.abs(whole - 2 * side) < HALVED_SLACK;
     return desktop && halved(desktop.width, width) && halved(desktop.height, height)
@@ -173,6 +208,7 @@ export class Viewer {
   #control({ body }: ControlMessage): void {
     switch (body.case) {
       case "pong": {
+        this.#askedUs = undefined;
         const { viewerUs, hostUs } = body.value;
         this.#clock.add(Number(viewerUs), Number(hostUs), nowUs());
         if (++this.#pongs < FIRST_PINGS) this.#ping();
@@ -186,12 +222,21 @@ export class Viewer {
   }
 
   #ping(): void {
+    this.#askedUs ??= nowUs();
     this.#session.sendControl({ case: "ping", value: { viewerUs: BigInt(Math.round(nowUs())) } });
   }
 
-  #startTicking(): void {
+  /** A way to the host is there, the first one or another; what was sent on the last one may be lost or late. */
+  #ready(): void {
     this.#ping();
-    if (document.hidden) this.#session.sendControl({ case: "visibility", value: { hidden: true } });
+    if (this.#ticking || document.hidden) {
+      this.#session.sendControl({ case: "visibility", value: { hidden: document.hidden } });
+    }
+    if (!this.#ticking) this.#startTicking();
+  }
+
+  #startTicking(): void {
+    this.#ticking = true;
     const timer = setInterval(() => {
       this.#ping();
       void this.#tick();
@@ -204,6 +249,7 @@ export class Viewer {
     const frames = this.#framesSinceTick;
     this.#framesSinceTick = 0;
     this.#helpDecoder(frames);
+    this.#lookForTrouble();
     if (frames > 0) await this.#report();
     if (!ui.stats.hidden) await this.#draw();
   }
@@ -218,8 +264,23 @@ export class Viewer {
     this.#session.sendControl({ case: "refresh", value: {} });
   }
 
+  #lookForTrouble(): void {
+    const now = nowUs();
+    // The host tells of the path only along with pictures.
+    const path = now - this.#pathUs < RECENT_US ? this.#path : undefined;
+    const trouble = judge({
+      summary: this.#frames.summary(now - RECENT_US, now),
+      silentMs: this.#askedUs === undefined ? 0 : (now - this.#askedUs) / 1000,
+      loss: (path?.lossPermille ?? 0) / 1000,
+      rttMs: path && path.rttUs / 1000,
+      estimateMbps: path && path.estimateKbps / 1000,
+    });
+    const told = this.#watch.handle(document.hidden ? undefined : trouble);
+    showTrouble(told && troubleWords(told));
+  }
+
   async #report(): Promise<void> {
-    const counts = readCounts(await this.#session.getStats());
+    const counts = await this.#session.counts();
     const before = this.#reported ?? counts;
     this.#reported = counts;
     const now = nowUs();
@@ -238,37 +299,18 @@ export class Viewer {
   }
 
   async #draw(): Promise<void> {
-    const counts = readCounts(await this.#session.getStats());
+    const counts = await this.#session.counts();
     const now = nowUs();
     const before = this.#drawn ?? { counts, us: now };
     this.#drawn = { counts, us: now };
     this.#overlay.draw({
-      summary: this.#frames.summary(now - OVERLAY_US, now),
+      summary: this.#frames.summary(now - RECENT_US, now),
       counts,
       before: before.counts,
       seconds: Math.max((now - before.us) / 1e6, 1e-3),
       hello: this.#hello,
       path: this.#path,
-      picture: coded(),
-    });
-  }
-
-  /** Follows the frames that are shown; the browser calls back only when there is one. */
-  #watchFrames(): void {
-    if (!ui.screen.requestVideoFrameCallback) return;
-    ui.screen.requestVideoFrameCallback((_, frame) => {
-      if (this.#stop.signal.aborted) return;
-      this.#framesSinceTick++;
-      if (frame.rtpTimestamp !== undefined && frame.receiveTime !== undefined) {
-        this.#frames.shown({
-          rtpTime: frame.rtpTimestamp,
-          receivedUs: frame.receiveTime * 1000,
-          decodeUs: (frame.processingDuration ?? 0) * 1e6,
-          presentedUs: frame.presentationTime * 1000,
-          displayedUs: displayTime(frame) * 1000,
-        });
-      }
-      this.#watchFrames();
+      picture: this.#screen.size,
     });
   }
 
@@ -277,9 +319,9 @@ export class Viewer {
     this.#stop.abort();
     this.#cursor.stop();
     ui.stats.hidden = true;
+    showTrouble();
     ui.showStats.setAttribute("aria-pressed", "false");
     ui.fill.setAttribute("aria-pressed", "false");
-    ui.screen.srcObject = null;
     if (document.fullscreenElement) void document.exitFullscreen();
     tell();
   }
@@ -288,20 +330,6 @@ export class Viewer {
 /** Half a side is rounded up, and then up to even. */
 const HALVED_SLACK = 4;
 
-/** The size of the pictures that come. */
-function coded(): Size {
-  return { width: ui.screen.videoWidth, height: ui.screen.videoHeight };
-}
-
 function nowUs(): number {
   return performance.now() * 1000;
-}
-
-/** A display shows what it is given within a few refreshes. */
-const DISPLAY_LAG_MS = 50;
-
-/** When a frame is on the display: a browser that draws nothing else at the time (or has no display) may tell nonsense. */
-function displayTime({ presentationTime, expectedDisplayTime }: VideoFrameCallbackMetadata): number {
-  const lag = expectedDisplayTime - presentationTime;
-  return lag >= 0 && lag <= DISPLAY_LAG_MS ? expectedDisplayTime : presentationTime;
 }

@@ -1,5 +1,6 @@
 // Everything that can go wrong or come to an end, in words that say what to do next.
 import { EndReason, RefusalReason } from "./gen/farpane_pb";
+import type { Trouble } from "./trouble";
 
 export interface Words {
   readonly title: string;
@@ -100,20 +101,32 @@ export const PROTOCOL: Words = {
 
 export const NO_WEBRTC: Words = {
   title: "This browser cannot connect",
-  text: "It has no WebRTC, or it is switched off. Use a current Chrome, Edge, Safari, Firefox or Chromium.",
+  text:
+    "It has no WebRTC, or it is switched off, and does not decode video by itself on this page. Use a current Chrome, Edge, " +
+    "Safari, Firefox or Chromium, or open the page by https.",
 };
 
 export const NO_CODEC: Words = {
   title: "This browser cannot show the picture",
   text:
-    "It can receive neither H.264 nor AV1 video over WebRTC. Current versions of Chrome, Edge, Safari, Firefox and " +
+    "It can receive neither H.264 nor AV1 video. Current versions of Chrome, Edge, Safari, Firefox and " +
     "Chromium can.",
 };
 
-export const NO_PATH: Words = {
-  title: "The other computer cannot be reached",
-  text: "No network path to it was found. Both computers have to be in the same network, and a firewall has to let UDP through.",
-};
+/** No way was found, which may be the page's or the browser's fault. */
+export function noPathWords(secure: boolean, streamed: boolean): Words {
+  const direct =
+    "No network path to it was found, by neither UDP nor TCP. Both computers have to be in the same network, or the other " +
+    "one at an address that this one can connect to.";
+  const insecure =
+    " Otherwise this page has to be opened by https, or on localhost through a tunnel such as ssh -L.";
+  return {
+    title: "The other computer cannot be reached",
+    text: streamed
+      ? "No way to it was found, neither a direct one nor one through the server. Check the network and ask for a new code."
+      : direct + (secure ? "" : insecure),
+  };
+}
 
 export const NO_MEETING_POINT: Words = {
   title: "The server does not answer",
@@ -124,6 +137,24 @@ export const LOST_MEETING_POINT: Words = {
   title: "The connection was closed",
   text: "The server hung up before you were let in. The sharing may have ended; ask for a new code.",
 };
+
+/** What is wrong with a connection that still works. */
+export function troubleWords({ cause, amount }: Trouble): string {
+  switch (cause) {
+    case "silence":
+      return `Poor connection: nothing has come through for ${Math.round(amount / 1000)} s.`;
+    case "loss":
+      return `Poor connection: ${Math.round(amount * 100)} % of what is sent gets lost.`;
+    case "distance":
+      return `Poor connection: the way to the other computer and back takes ${Math.round(amount)} ms.`;
+    case "bandwidth":
+      return `Poor connection: the network carries no more than ${amount.toFixed(1)} Mb/s.`;
+    case "host":
+      return `The other computer is busy: a picture takes it ${Math.round(amount)} ms.`;
+    case "viewer":
+      return `This computer is busy: a picture takes it ${Math.round(amount)} ms.`;
+  }
+}
 
 function attempts(left: number): string {
   if (left === 0) return "";

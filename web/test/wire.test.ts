@@ -41,7 +41,14 @@ describe("golden messages", () => {
     const covered = new Set(
       GOLDEN.flatMap(({ type, name }) => Object.keys(read(name) ?? {}).map((kind) => `${type}.${kind}`)),
     );
-    for (const type of ["Signal", "Session", "InputMessage", "CursorMessage", "ControlMessage"]) {
+    for (const type of [
+      "Signal",
+      "Session",
+      "StreamMessage",
+      "InputMessage",
+      "CursorMessage",
+      "ControlMessage",
+    ]) {
       for (const { jsonName } of schemaOf(type).fields) expect(covered).toContain(`${type}.${jsonName}`);
     }
   });
@@ -51,9 +58,31 @@ describe("golden messages", () => {
       refusal: { reason: "REFUSAL_WRONG_CODE", attemptsLeft: 4 },
     });
     expect(read("admitted")).toEqual({ admitted: { viewOnly: true, hostName: "Büro ☕" } });
-    expect(read("wheel")).toEqual({ wheel: { dx: -0.5, dy: 53.25, at: { x: 65535, y: 1 }, pointerSeq: 7 } });
+    expect(read("shown")).toEqual({ shown: { formats: ["STREAM_H264_444", "STREAM_H264", "STREAM_AV1"] } });
+    expect(read("stream")).toMatchObject({ stream: { line: 2, opening: { payload: "QgUKAwIBAw==" } } });
+    expect(read("fragments")).toEqual({
+      fragments: [
+        { payload: "Z0I=", format: "STREAM_H264", rtpTime: 4000000000, keyFrame: true },
+        { payload: "aA==", format: "STREAM_H264", rtpTime: 4000000000, keyFrame: true, lastOfPicture: true },
+        { payload: "EA==", format: "STREAM_AV1_444", lastOfPicture: true },
+      ],
+    });
+    expect(read("letters")).toEqual({
+      letters: [{ message: "IgA=" }, { channel: "CHANNEL_STATS", message: "EgA=" }],
+    });
+    expect(read("arrivals")).toEqual({
+      arrivals: [
+        { next: "3", atUs: "5000000000" },
+        { next: "18446744073709551615", atUs: "1" },
+      ],
+    });
+    expect(read("wheel")).toEqual({
+      wheel: { dx: -0.5, dy: 53.25, at: { x: 65535, y: 1 }, pointerSeq: 7 },
+      number: 1,
+    });
     expect(read("button_forward_up")).toEqual({
       button: { button: "BUTTON_FORWARD", at: {}, pointerSeq: 4294967295 },
+      number: 1,
     });
     expect(read("pong")).toEqual({ pong: { viewerUs: "1700000000000000", hostUs: "42" } });
     expect(read("stats")).toMatchObject({ frames: [{ rtpTime: 4000000000, changedUs: "5000000000" }, {}] });

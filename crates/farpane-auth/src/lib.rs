@@ -17,7 +17,7 @@ mod viewer;
 
 pub use code::{Code, CodeError, ROUTING_SYMBOLS, RoutingId, SECRET_SYMBOLS, Secret};
 pub use handshake::{HostHandshake, Step};
-pub use seal::{Open, Seal, SealError, SessionKeys};
+pub use seal::{MediaKeys, Open, Seal, SealError, SessionKeys};
 pub use share::{
     CODE_LIFETIME, EXCHANGE_TIMEOUT, ExchangeId, MAX_WRONG_ATTEMPTS, Refused, Share, ShareState,
 };

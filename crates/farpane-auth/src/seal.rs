@@ -1,8 +1,12 @@
 //! Signalling that the meeting point can relay but neither forge, replay, reorder nor carry into another session.
 //!
-//! Each direction has its own key, HKDF-SHA256 (RFC 5869) of the OPAQUE session key, without a salt and with the info
-//! `"farpane v1 host ABCD"` or `"farpane v1 viewer ABCD"`, `ABCD` being the routing id. Each message carries
-//! HMAC-SHA256 (RFC 2104) over its sequence number and its payload.
+//! Each direction of each line has its own key, HKDF-SHA256 (RFC 5869) of the OPAQUE session key, without a salt and
+//! with the info `"farpane v1 host ABCD 0"` or `"farpane v1 viewer ABCD 0"`, `ABCD` being the routing id and `0` the line's
+//! number in decimals. Each message carries HMAC-SHA256 (RFC 2104) over its sequence number and its payload.
+//!
+//! A line is one connection to the meeting point. The exchange itself is on line 0; a viewer whose connection is gone
+//! comes back on the next line, and what it proves there is that it can seal that line's first message. As no number is
+//! ever taken twice, nothing of an earlier line means anything on a later one, however much of it was lost.
 //!
 //! This is also the transcript MAC over both DTLS fingerprints and ICE credentials: they travel inside whole
 //! descriptions, which travel sealed and nowhere else, so every byte of them is covered. A second MAC over values cut out
@@ -16,41 +20,70 @@ use farpane_wire::{MAX_SIGNAL_BYTES, Message};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::RoutingId;
 
 /// Room for what surrounds the payload in a `Signal`: sequence number, MAC and the lengths of all.
 const OVERHEAD: usize = 64;
 
-/// What both sides hold after the exchange: a key for each direction. Wiped from memory when dropped.
+/// What both sides hold after the exchange: the keys of all lines. Wiped from memory when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SessionKeys {
-    host: [u8; 32],
-    viewer: [u8; 32],
+    session_key: Vec<u8>,
+    #[zeroize(skip)]
+    routing_id: RoutingId,
 }
 
 impl SessionKeys {
     pub(crate) fn new(session_key: &[u8], routing_id: RoutingId) -> SessionKeys {
-        let hkdf = Hkdf::<Sha256>::new(None, session_key);
-        let derive = |label: &str| {
-            let mut key = [0; 32];
-            hkdf.expand_multi_info(&[label.as_bytes(), routing_id.as_str().as_bytes()], &mut key)
-                .expect("32 bytes are within the limit of HKDF");
-            key
-        };
-        SessionKeys { host: derive("farpane v1 host "), viewer: derive("farpane v1 viewer ") }
+        SessionKeys { session_key: session_key.to_vec(), routing_id }
     }
 
-    /// The host's ends of the two directions.
-    pub fn into_host_side(self) -> (Seal, Open) {
-        (Seal { key: self.host, next: 0 }, Open { key: self.viewer, next: Some(0) })
+    /// The host's ends of both directions of a line. Never ask twice for the same.
+    pub fn host_side(&self, line: u32) -> (Seal, Open) {
+        self.ends(line, "host", "viewer")
     }
 
-    /// The viewer's ends of the two directions.
-    pub fn into_viewer_side(self) -> (Seal, Open) {
-        (Seal { key: self.viewer, next: 0 }, Open { key: self.host, next: Some(0) })
+    /// The viewer's ends of both directions of a line. Never ask twice for the same.
+    pub fn viewer_side(&self, line: u32) -> (Seal, Open) {
+        self.ends(line, "viewer", "host")
     }
+
+    /// The host's keys of a line that carries media, which takes a number of its own. Never ask twice for the same.
+    pub fn host_media_keys(&self, line: u32) -> MediaKeys {
+        self.media_keys(line, "host", "viewer")
+    }
+
+    /// The viewer's keys of a line that carries media. Never ask twice for the same.
+    pub fn viewer_media_keys(&self, line: u32) -> MediaKeys {
+        self.media_keys(line, "viewer", "host")
+    }
+
+    fn media_keys(&self, line: u32, own: &str, other: &str) -> MediaKeys {
+        let key = |side| self.key(format_args!("{side} media"), line);
+        MediaKeys { send: key(own), receive: key(other) }
+    }
+
+    fn ends(&self, line: u32, own: &str, other: &str) -> (Seal, Open) {
+        let key = |side| self.key(format_args!("{side}"), line);
+        (Seal { key: *key(own), next: 0 }, Open { key: *key(other), next: Some(0) })
+    }
+
+    fn key(&self, purpose: std::fmt::Arguments<'_>, line: u32) -> Zeroizing<[u8; 32]> {
+        let hkdf = Hkdf::<Sha256>::new(None, &self.session_key);
+        let info = format!("farpane v1 {purpose} {} {line}", self.routing_id.as_str());
+        let mut key = Zeroizing::new([0; 32]);
+        hkdf.expand(info.as_bytes(), &mut *key).expect("32 bytes are within the limit of HKDF");
+        key
+    }
+}
+
+/// Keys of both directions of a line that carries media, HKDF-SHA256 as for signalling with the info
+/// `"farpane v1 host media ABCD 1"`. Wiped from memory when dropped.
+pub struct MediaKeys {
+    pub send: Zeroizing<[u8; 32]>,
+    pub receive: Zeroizing<[u8; 32]>,
 }
 
 impl std::fmt::Debug for SessionKeys {

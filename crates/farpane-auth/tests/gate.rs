@@ -59,7 +59,7 @@ fn channel() -> ((Seal, Open), (Seal, Open)) {
     let mut share = share();
     let code = share.code().clone();
     let (host, viewer) = visit(&mut share, &code, START).unwrap();
-    (host.into_host_side(), viewer.into_viewer_side())
+    (host.host_side(0), viewer.viewer_side(0))
 }
 
 fn offer(sdp: &str) -> Session {
@@ -80,11 +80,27 @@ fn the_code_works_once() {
     let code = share.code().clone();
     assert_eq!(share.state(START), ShareState::Open);
     let (host, viewer) = visit(&mut share, &code, START).unwrap();
-    let (mut seal, _) = viewer.into_viewer_side();
-    let (_, mut open) = host.into_host_side();
+    let (mut seal, _) = viewer.viewer_side(0);
+    let (_, mut open) = host.host_side(0);
     assert_eq!(open.open(&seal.seal(&offer("v=0")).unwrap()), Ok(offer("v=0")));
     assert_eq!(share.state(START), ShareState::Used);
     assert_eq!(refused(visit(&mut share, &code, START)), RefusalReason::RefusalUsed);
+}
+
+#[test]
+fn what_is_sealed_on_one_line_means_nothing_on_another() {
+    let mut share = share();
+    let code = share.code().clone();
+    let (host, viewer) = visit(&mut share, &code, START).unwrap();
+    let opening = Session::default();
+    let first = viewer.viewer_side(0).0.seal(&opening).unwrap();
+    let (mut seal, mut answers) = viewer.viewer_side(1);
+    let second = seal.seal(&opening).unwrap();
+    assert_eq!(host.host_side(1).1.open(&first), Err(SealError::Forged));
+    assert_eq!(host.host_side(2).1.open(&second), Err(SealError::Forged));
+    let (mut seal, mut open) = host.host_side(1);
+    assert_eq!(open.open(&second), Ok(opening));
+    assert_eq!(answers.open(&seal.seal(&offer("v=0")).unwrap()), Ok(offer("v=0")));
 }
 
 #[test]

@@ -29,7 +29,7 @@ console.log(Buffer.from(result.finishLoginRequest, "base64url").toString("hex"))
 
 const sessionKey = Buffer.from(result.sessionKey, "base64url");
 const mac = (side, seq, payload) => {
-  const key = Buffer.from(hkdfSync("sha256", sessionKey, "", `farpane v1 ${side} ${routing}`, 32));
+  const key = Buffer.from(hkdfSync("sha256", sessionKey, "", `farpane v1 ${side} ${routing} 0`, 32));
   const number = Buffer.alloc(8);
   number.writeBigUInt64BE(seq);
   return createHmac("sha256", key).update(number).update(payload).digest("hex");

@@ -68,7 +68,7 @@ fn the_right_code_gives_both_sides_the_same_keys() {
     let (id, reply) = share.start(NOW, IpAddr::from([192, 0, 2, 1]), &start).unwrap();
     browser.send(&reply.ke2);
     let finish = AuthFinish { ke3: unhex(&browser.line()) };
-    let (mut seal, mut open) = share.finish(NOW, id, &finish).unwrap().into_host_side();
+    let (mut seal, mut open) = share.finish(NOW, id, &finish).unwrap().host_side(0);
 
     let line = browser.line();
     let (payload, mac) = line.split_once(' ').unwrap();

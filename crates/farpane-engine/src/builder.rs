@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use farpane_desktop::Desktop;
-use farpane_media::Clock;
+use farpane_media::{Bitrate, Clock};
 use farpane_transport::Transport;
 
 use crate::{Engine, Event, OpenEncoder, threads};
@@ -14,6 +14,7 @@ pub(crate) struct Config {
     pub open_encoder: OpenEncoder,
     pub encoder_threads: u32,
     pub max_fps: u32,
+    pub max_bitrate: Bitrate,
     pub view_only: bool,
     pub path_patience: Duration,
 }
@@ -31,9 +32,10 @@ impl Builder {
             open_encoder: farpane_codec::open,
             encoder_threads: 2,
             max_fps: 60,
+            max_bitrate: Bitrate::bps(u64::MAX),
             view_only: false,
-            // With the 5 s of silence after which a path counts as lost, a vanished viewer is freed within 30 s.
-            path_patience: Duration::from_secs(24),
+            // As long as the page looks for a path: time to open a laptop again or to walk to another network.
+            path_patience: Duration::from_secs(60),
         };
         Builder { config, events: Box::new(|_| ()) }
     }
@@ -50,6 +52,12 @@ impl Builder {
         self
     }
 
+    /// What pictures take at most, however much the path carries: no limit but what their size needs.
+    pub fn max_bitrate(mut self, most: Bitrate) -> Builder {
+        self.config.max_bitrate = most;
+        self
+    }
+
     /// Threads that code a picture together: 2.
     pub fn encoder_threads(mut self, threads: u32) -> Builder {
         self.config.encoder_threads = threads.max(1);
@@ -62,7 +70,7 @@ impl Builder {
         self
     }
 
-    /// How long a lost path may take to come back before the session ends: 24 s.
+    /// How long a lost path may take to come back before the session ends: 60 s.
     pub fn path_patience(mut self, patience: Duration) -> Builder {
         self.config.path_patience = patience;
         self

@@ -10,12 +10,12 @@
 //!
 //! ```no_run
 //! # use std::error::Error;
-//! use farpane_engine::{Bitrate, Clock, Engine, Source, WebRtc, WebRtcConfig, formats};
+//! use farpane_engine::{Clock, Engine, Source, WebRtc, WebRtcConfig, formats};
 //!
 //! fn show(offer: &str) -> Result<(Engine, String), Box<dyn Error>> {
 //!     let clock = Clock::start();
 //!     let desktop = Source::X11(None).open(clock)?;
-//!     let config = WebRtcConfig { formats: formats(), initial_estimate: Bitrate::mbps(8) };
+//!     let config = WebRtcConfig { formats: formats(), ..WebRtcConfig::default() };
 //!     let (transport, answer) = WebRtc::answer(offer, config, clock)?;
 //!     let engine = Engine::builder()
 //!         .view_only(true)
@@ -54,6 +54,7 @@
     deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
 )]
 
+mod audience;
 mod builder;
 mod capture;
 mod input;
@@ -70,6 +71,7 @@ use farpane_codec::{EncodeError, Encoder, EncoderConfig};
 use farpane_media::{Codec, Size, VideoFormat};
 use farpane_transport::Waker;
 
+pub use audience::{Audience, Invite, Viewer};
 pub use builder::Builder;
 pub use video::Record;
 
@@ -105,6 +107,9 @@ pub struct Report {
     /// Frames that left.
     pub fps: f64,
     pub sent: Bitrate,
+    /// What of it was sent for a second time, and what was parity.
+    pub resent: Bitrate,
+    pub parity: Bitrate,
     pub estimate: Bitrate,
     pub rtt: Duration,
     /// Fraction of packets lost, 0..=1.

@@ -19,12 +19,18 @@ fn fraction(at: u32) -> f64 {
     f64::from(at.min(65_535)) / FULL
 }
 
+/// Copies in one message that are looked at.
+const MOST_COPIES: usize = 32;
+
 /// The moves and acts of a viewer, in the order in which they were made.
 ///
-/// Moves travel on an unreliable channel and may arrive after an act that came later; such a move is stale.
+/// Moves travel on an unreliable channel and may arrive after an act that came later; such a move is stale. Copies of acts
+/// come that way as well, before what got lost on the reliable channel does.
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
     pointer_seq: Option<u32>,
+    /// The number of the last act.
+    act: u32,
 }
 
 impl Hand {
@@ -33,8 +39,28 @@ impl Hand {
         self.newer(message.seq).then(|| move_to(at))
     }
 
-    /// The acts of one message; positions first, so that a click lands where it was made.
+    /// The acts of one message; positions first, so that a click lands where it was made. They come in order; when some were
+    /// skipped, they went another way, and are too late should that yet bring them.
     pub fn acted(&mut self, message: InputMessage) -> [Option<Act>; 2] {
+        if message.number != 0 {
+            if message.number.wrapping_sub(self.act) as i32 <= 0 {
+                return [None, None];
+            }
+            self.act = message.number;
+        }
+        self.acts(message)
+    }
+
+    /// The same of a copy, which counts only as the next in order.
+    pub fn copied(&mut self, copies: Vec<InputMessage>) -> impl Iterator<Item = Act> {
+        let copies = copies.into_iter().take(MOST_COPIES);
+        copies.flat_map(|copy| {
+            let next = copy.number != 0 && copy.number == self.act.wrapping_add(1);
+            if next { self.acted(copy) } else { [None, None] }.into_iter().flatten()
+        })
+    }
+
+    fn acts(&mut self, message: InputMessage) -> [Option<Act>; 2] {
         match message.body {
             Some(input_message::Body::Key(key)) => {
                 let usage = u16::try_from(key.usage).ok();
@@ -153,35 +179,80 @@ pub(crate) fn frame_record(record: &Record) -> FrameRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farpane_wire::v1::{Button as WireButton, Wheel};
+    use farpane_wire::v1::{Button as WireButton, Key, Wheel};
 
     fn at(x: u32, y: u32) -> Option<Point> {
         Some(Point { x, y })
     }
 
+    fn moves(seq: u32) -> PointerMessage {
+        PointerMessage { seq, at: at(0, 0), copies: Vec::new() }
+    }
+
+    fn key(number: u32) -> InputMessage {
+        let key = Key { usage: number, down: true };
+        InputMessage { body: Some(input_message::Body::Key(key)), number }
+    }
+
+    #[test]
+    fn an_act_is_done_once_and_in_order_by_whatever_comes_first() {
+        let mut hand = Hand::default();
+        let done = |acts: &mut dyn Iterator<Item = Act>| {
+            acts.map(|act| match act {
+                Act::Key { usage, .. } => usage,
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<u16>>()
+        };
+        let own =
+            |hand: &mut Hand, number| done(&mut hand.acted(key(number)).into_iter().flatten());
+        let copies = |hand: &mut Hand, numbers: &[u32]| {
+            let copies = numbers.iter().map(|number| key(*number)).collect();
+            done(&mut hand.copied(copies))
+        };
+        assert_eq!(own(&mut hand, 1), [1]);
+        // The second is lost on its channel, and the third waits for it there.
+        assert_eq!(copies(&mut hand, &[1, 2, 3]), [2, 3]);
+        assert_eq!(copies(&mut hand, &[1, 2, 3]), []);
+        // What lies between is not known.
+        assert_eq!(copies(&mut hand, &[5, 6]), []);
+        assert_eq!([own(&mut hand, 2), own(&mut hand, 3), own(&mut hand, 4)].concat(), [4]);
+        assert_eq!(copies(&mut hand, &[5, 6]), [5, 6]);
+        // By another way, while the last one still has some.
+        assert_eq!(own(&mut hand, 9), [9]);
+        assert_eq!([own(&mut hand, 7), own(&mut hand, 8), own(&mut hand, 10)].concat(), [10]);
+        // From a viewer that does not count.
+        assert_eq!(
+            hand.acted(InputMessage { number: 0, ..key(3) })[1],
+            Some(Act::Key { usage: 3, down: true })
+        );
+        assert_eq!(copies(&mut hand, &[0]), []);
+    }
+
     #[test]
     fn a_move_that_arrives_after_a_later_click_is_stale() {
         let mut hand = Hand::default();
-        assert!(hand.moved(PointerMessage { seq: 7, at: at(0, 0) }).is_some());
+        assert!(hand.moved(moves(7)).is_some());
         let click = WireButton { button: 0, down: true, at: at(65_535, 0), pointer_seq: 9 };
-        let acts = hand.acted(InputMessage { body: Some(input_message::Body::Button(click)) });
+        let acts =
+            hand.acted(InputMessage { body: Some(input_message::Body::Button(click)), number: 0 });
         assert_eq!(acts[0], Some(Act::Move { x: 1.0, y: 0.0 }));
-        assert_eq!(hand.moved(PointerMessage { seq: 8, at: at(0, 0) }), None);
-        assert!(hand.moved(PointerMessage { seq: 10, at: at(0, 0) }).is_some());
+        assert_eq!(hand.moved(moves(8)), None);
+        assert!(hand.moved(moves(10)).is_some());
     }
 
     #[test]
     fn sequence_numbers_may_wrap() {
         let mut hand = Hand::default();
-        hand.moved(PointerMessage { seq: u32::MAX, at: at(0, 0) });
-        assert!(hand.moved(PointerMessage { seq: 0, at: at(0, 0) }).is_some());
+        hand.moved(moves(u32::MAX));
+        assert!(hand.moved(moves(0)).is_some());
     }
 
     #[test]
     fn wheels_that_are_no_numbers_do_nothing() {
         let wheel = Wheel { dx: f32::NAN, dy: 1.0, at: None, pointer_seq: 1 };
-        let acts =
-            Hand::default().acted(InputMessage { body: Some(input_message::Body::Wheel(wheel)) });
+        let acts = Hand::default()
+            .acted(InputMessage { body: Some(input_message::Body::Wheel(wheel)), number: 1 });
         assert_eq!(acts, [None, None]);
     }
 

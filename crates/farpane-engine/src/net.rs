@@ -12,10 +12,12 @@ use farpane_desktop::{CaptureHandle, CursorEvent};
 use farpane_media::{Bitrate, Size, Time, VideoFormat};
 use farpane_proto::PacketBuf;
 use farpane_queue::{Consumer, Producer};
-use farpane_transport::{Channel, Event as Happened, Remote, SendError, Transport, TransportError};
+use farpane_transport::{
+    Channel, Event as Happened, PathStats, Remote, SendError, Transport, TransportError,
+};
 use farpane_wire::v1::{
-    ControlMessage, EndReason, Ended, Hello, InputMessage, PointerMessage, Pong, StatsMessage,
-    ViewerReport, control_message,
+    ControlMessage, EndReason, Ended, Hello, InputMessage, PathReport, PointerMessage, Pong,
+    StatsMessage, ViewerReport, control_message,
 };
 use farpane_wire::{MAX_CHANNEL_BYTES, Message};
 
@@ -30,7 +32,7 @@ use crate::{Event, Report, Signal, SignalReply};
 const STATS_EVERY: Duration = Duration::from_millis(250);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a goodbye may take to leave.
-const GOODBYE: Duration = Duration::from_millis(100);
+pub(crate) const GOODBYE: Duration = Duration::from_millis(100);
 /// Records in one message keep it well within one packet.
 const RECORDS_A_MESSAGE: usize = 24;
 
@@ -51,6 +53,8 @@ pub(crate) struct Inside {
     pub records: Consumer<Record>,
     /// By number, the pictures that have arrived.
     pub arrivals: Producer<u32>,
+    /// All that pictures may be coded in from now on.
+    pub narrowed: mpsc::Sender<Vec<VideoFormat>>,
 }
 
 /// Everything a net thread hears from or says to, beside its transport.
@@ -70,7 +74,8 @@ pub(crate) struct Net {
     acts: Acts,
     hand: Hand,
     cursors: Cursors,
-    /// The newest cursor events of each kind that the viewer could not be told yet.
+    /// The newest cursor events of each kind, and those of them that the viewer could not be told yet.
+    cursor: Vec<CursorEvent>,
     unsent_cursor: Vec<CursorEvent>,
     /// Where messages are encoded.
     message: Vec<u8>,
@@ -131,6 +136,7 @@ impl Net {
             acts,
             hand: Hand::default(),
             cursors: Cursors::default(),
+            cursor: Vec::new(),
             unsent_cursor: Vec::new(),
             message: Vec::new(),
             size: Size::default(),
@@ -223,8 +229,16 @@ impl Net {
     /// Keeps only the newest event of a kind: the viewer is told what is, not what was.
     fn queue_cursor(&mut self, event: CursorEvent) {
         let position = |event: &CursorEvent| matches!(event, CursorEvent::Position { .. });
-        self.unsent_cursor.retain(|old| position(old) != position(&event));
-        self.unsent_cursor.push(event);
+        for events in [&mut self.cursor, &mut self.unsent_cursor] {
+            events.retain(|old| position(old) != position(&event));
+            events.push(event.clone());
+        }
+    }
+
+    /// Somebody can be told of the cursor who knows nothing of it.
+    fn cursor_anew(&mut self) {
+        self.cursors = Cursors::default();
+        self.unsent_cursor.clone_from(&self.cursor);
     }
 
     fn send_cursor(&mut self) {
@@ -280,15 +294,7 @@ impl Net {
         self.stats.flush_at = Time::NEVER;
         let path = self.transport.path();
         let report = self.stats.unsent.path.get_or_insert_default();
-        report.estimate_kbps = kbps(path.estimate);
-        report.target_kbps = kbps(self.stats.target);
-        report.sent_kbps = kbps(path.sent);
-        report.rtt_us = path.rtt.map_or(0, |rtt| rtt.as_micros() as u32);
-        report.loss_permille = (path.loss * 1_000.0) as u32;
-        report.route.clear();
-        if let Some(route) = path.route {
-            let _ = write!(report.route, "{route}");
-        }
+        report_path(&path, kbps(self.stats.target), report);
         // Unreliable by design: a viewer that cannot take them now does without.
         let _ = send(&mut *self.transport, Channel::Stats, &self.stats.unsent, &mut self.message);
         self.stats.unsent.frames.clear();
@@ -306,6 +312,8 @@ impl Net {
             size: self.size,
             fps: self.stats.frames as f64 / span.as_secs_f64(),
             sent: Bitrate::of(path.bytes.saturating_sub(self.stats.bytes_at_report), span),
+            resent: path.resent,
+            parity: path.parity,
             estimate: path.estimate,
             rtt: path.rtt.unwrap_or_default(),
             loss: path.loss.into(),
@@ -339,7 +347,10 @@ impl Net {
                 self.acts.put(Act::ReleaseAll);
                 (self.outside.events)(Event::PathLost);
             }
-            Happened::KeyFrameRequest => self.want_key_frame(),
+            Happened::KeyFrameRequest => {
+                self.shared.key_frame.set(true);
+                self.shared.wake_video();
+            }
             Happened::GivenUp => {
                 self.shared.given_up.set(true);
                 self.shared.wake_video();
@@ -355,8 +366,19 @@ impl Net {
                 let _ = self.inside.arrivals.push(number);
                 self.shared.wake_video();
             }
-            Happened::Estimate(estimate) => self.shared.estimate.store(estimate.as_bps(), Relaxed),
+            Happened::Estimate(estimate) => self.estimated(estimate),
+            Happened::StartRequest => self.begin_anew(),
+            Happened::Formats(formats) => {
+                // The receiver lives as long as there are pictures.
+                let _ = self.inside.narrowed.send(formats);
+                self.shared.wake_video();
+            }
+            Happened::HandsOff => {
+                self.hand = Hand::default();
+                self.acts.put(Act::ReleaseAll);
+            }
             Happened::ChannelOpen(Channel::Control) => self.hello(),
+            Happened::ChannelOpen(Channel::Cursor) => self.cursor_anew(),
             Happened::ChannelOpen(_) => {}
             Happened::ChannelClosed(channel) => tracing::debug!(?channel, "closed by the viewer"),
             Happened::Data(channel, message) => return self.message(channel, &message),
@@ -374,17 +396,23 @@ impl Net {
     fn path_up(&mut self, route: String) {
         let now = self.shared.clock.now();
         self.no_path_since = None;
-        self.shared.estimate.store(self.transport.path().estimate.as_bps(), Relaxed);
+        self.estimated(self.transport.path().estimate);
         self.shared.live.set(true);
-        self.want_key_frame();
+        self.begin_anew();
         self.stats.report_at = now + REPORT_EVERY;
         let formats = self.shared.agreed.get().map_or(&[][..], |agreed| &agreed.formats);
         let format = Selector::new(formats).format().unwrap_or_default();
         (self.outside.events)(Event::Connected { route, format });
     }
 
-    fn want_key_frame(&mut self) {
-        self.shared.key_frame.set(true);
+    fn estimated(&mut self, estimate: Bitrate) {
+        let rate = estimate.min(self.config.max_bitrate);
+        self.shared.estimate.store(rate.as_bps(), Relaxed);
+    }
+
+    /// Another decoder may be there, or the old one is stuck.
+    fn begin_anew(&mut self) {
+        self.shared.anew.set(true);
         self.shared.wake_video();
     }
 
@@ -424,9 +452,10 @@ impl Net {
                 }
             }
             Channel::Pointer if !self.config.view_only => {
-                let message = PointerMessage::decode(message).ok();
-                if let Some(act) = message.and_then(|message| self.hand.moved(message)) {
-                    self.acts.put(act);
+                if let Ok(mut message) = PointerMessage::decode(message) {
+                    let copies = std::mem::take(&mut message.copies);
+                    self.hand.copied(copies).for_each(|act| self.acts.put(act));
+                    self.hand.moved(message).into_iter().for_each(|act| self.acts.put(act));
                 }
             }
             Channel::Control => {
@@ -456,7 +485,7 @@ impl Net {
                 self.outside.capture.hurry();
                 self.shared.wake_video();
             }
-            control_message::Body::Refresh(_) => self.want_key_frame(),
+            control_message::Body::Refresh(_) => self.begin_anew(),
             control_message::Body::Ended(Ended { .. }) => {
                 return Err(Over {
                     reason: EndReason::EndViewerLeft,
@@ -508,6 +537,21 @@ fn send(
     buffer.clear();
     message.encode(buffer).expect("a vector has room for any message");
     transport.send(channel, buffer)
+}
+
+/// Fills in what a viewer is told of its path.
+pub(crate) fn report_path(path: &PathStats, target_kbps: u32, report: &mut PathReport) {
+    report.estimate_kbps = kbps(path.estimate);
+    report.target_kbps = target_kbps;
+    report.sent_kbps = kbps(path.sent);
+    report.resent_kbps = kbps(path.resent);
+    report.parity_kbps = kbps(path.parity);
+    report.rtt_us = path.rtt.map_or(0, |rtt| rtt.as_micros() as u32);
+    report.loss_permille = (path.loss * 1_000.0) as u32;
+    report.route.clear();
+    if let Some(route) = path.route {
+        let _ = write!(report.route, "{route}");
+    }
 }
 
 fn broken(error: TransportError) -> Over {

@@ -17,8 +17,10 @@ pub(crate) struct Shared {
     pub live: Flag,
     /// The viewer's page is hidden: nothing need be captured.
     pub hidden: Flag,
-    /// The viewer asked for a key frame since the video thread last looked.
+    /// The viewer lacks pictures since the video thread last looked. It may go on from one that it has.
     pub key_frame: Flag,
+    /// What decodes has nothing to go on from, whatever arrived before: only a key frame will do.
+    pub anew: Flag,
     /// Pictures were dropped before they left.
     pub given_up: Flag,
     /// The viewer wonders whether there is still a stream: any frame will do.
@@ -55,6 +57,7 @@ impl Shared {
             live: Flag::default(),
             hidden: Flag::default(),
             key_frame: Flag::default(),
+            anew: Flag::default(),
             given_up: Flag::default(),
             frame: Flag::default(),
             held_back: Flag::default(),

@@ -37,13 +37,14 @@ pub(crate) fn spawn(
     let (packets, outgoing) = ring(PACKETS);
     let (records, sent_records) = ring(RECORDS);
     let (arrivals, arrived) = ring(ARRIVALS);
+    let (narrowed, formats) = mpsc::channel();
     let (cursor, cursor_events) = mpsc::channel();
     let handle = capturer.handle();
     let (to_input, acts) = input::channel();
 
     let out = Out::new(packets, records, waker.clone());
-    let video = Video::new(shared.clone(), config, frames, arrived, out, commands.clone());
-    let inside = Inside { packets: outgoing, records: sent_records, arrivals };
+    let video = Video::new(shared.clone(), config, frames, arrived, formats, out, commands.clone());
+    let inside = Inside { packets: outgoing, records: sent_records, arrivals, narrowed };
     let outside =
         Outside { commands: from_owner, cursor: cursor_events, capture: handle.clone(), events };
     let net = Net::new(shared.clone(), config, transport, inside, outside, to_input);
@@ -65,6 +66,6 @@ pub(crate) fn spawn(
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place")]
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     Builder::new().name(name.to_owned()).spawn(body).expect("the system can start a thread")
 }

@@ -107,6 +107,8 @@ pub(crate) struct Video {
     rate: Controller,
     key_frames: KeyFrames,
     arrived: Consumer<u32>,
+    /// What is left of what was agreed on, when that has changed.
+    narrowed: mpsc::Receiver<Vec<VideoFormat>>,
     references: References,
     /// The viewer lacks something that the last picture builds on, and when it was last given one that does without.
     lacking: bool,
@@ -151,6 +153,7 @@ impl Video {
         config: Config,
         frames: Taker<Frame>,
         arrived: Consumer<u32>,
+        narrowed: mpsc::Receiver<Vec<VideoFormat>>,
         out: Out,
         commands: mpsc::Sender<Command>,
     ) -> Video {
@@ -167,6 +170,7 @@ impl Video {
             rate: Controller::new(Size::default(), Bitrate::ZERO),
             key_frames: KeyFrames::default(),
             arrived,
+            narrowed,
             references: References::new(),
             lacking: false,
             recovered: Time::ZERO,
@@ -197,12 +201,7 @@ impl Video {
                 Ok(None) => {}
                 Err(error) if self.recovers(&error) => {
                     tracing::warn!(%error, "making a new encoder");
-                    self.encoder = None;
-                    self.detector = Detector::new();
-                    (self.again, self.skipped) = (Time::NEVER, false);
-                    // The picture is still in the capturer; ask for it whole.
-                    let _ = self.commands.send(Command::Recapture);
-                    self.out.waker.ring();
+                    self.give_up_encoder();
                 }
                 Err(error) => {
                     let detail = error.to_string();
@@ -213,6 +212,23 @@ impl Video {
                     return;
                 }
             }
+        }
+    }
+
+    /// Another is made with the next picture, which is still in the capturer and asked for as a whole.
+    fn give_up_encoder(&mut self) {
+        self.encoder = None;
+        self.detector = Detector::new();
+        (self.again, self.skipped) = (Time::NEVER, false);
+        let _ = self.commands.send(Command::Recapture);
+        self.out.waker.ring();
+    }
+
+    /// Pictures are coded in one of these from now on.
+    fn narrow(&mut self, formats: &[VideoFormat]) {
+        self.selector = Some(Selector::new(formats));
+        if self.encoder.as_ref().is_some_and(|opened| !formats.contains(&opened.format)) {
+            self.give_up_encoder();
         }
     }
 
@@ -242,10 +258,17 @@ impl Video {
         if !self.shared.live.is_set() || self.shared.hidden.is_set() || self.backed_up() {
             return Ok(Some(Time::NEVER));
         }
+        if let Ok(formats) = self.narrowed.try_recv() {
+            self.narrow(&formats);
+        }
         let now = self.shared.clock.now();
         let repair = self.look_at_arrivals(now);
         let probe = self.probe_at();
-        if self.shared.key_frame.take() {
+        let lacks = self.shared.key_frame.take();
+        if self.shared.anew.take() {
+            self.lacking = false;
+            self.key_frames.handle_request(now);
+        } else if lacks {
             self.handle_loss(now);
         }
         if self.shared.given_up.take() {

@@ -15,7 +15,7 @@ use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Sent, pair};
 use farpane_transport::{Channel, Event as Happened, PathState, PathStats, Route};
 use farpane_wire::v1::{
-    ControlMessage, EndReason, InputMessage, Key, Ping, Point, PointerMessage, ReleaseAll,
+    ControlMessage, EndReason, InputMessage, Key, Ping, Point, PointerMessage, Refresh, ReleaseAll,
     StatsMessage, control_message, input_message,
 };
 use farpane_wire::{MAX_CHANNEL_BYTES, Message};
@@ -181,7 +181,8 @@ impl Session {
     /// To a viewer that is told what pictures refer to.
     fn connect_telling(&self) {
         let (formats, estimate) = (vec![VideoFormat::default()], Bitrate::mbps(8));
-        let route = Route { relayed: false, ipv6: false };
+        let route =
+            Route { relayed: false, protocol: farpane_transport::Protocol::Udp, ipv6: false };
         self.far.set_path(PathStats { state: PathState::Up, estimate, ..PathStats::default() });
         self.far.emit(Happened::Connected { formats, references: true, route });
         self.far.emit(Happened::Estimate(estimate));
@@ -219,7 +220,7 @@ impl Session {
 
     fn key(&self, usage: u32, down: bool) {
         let body = Some(input_message::Body::Key(Key { usage, down }));
-        self.say(Channel::Input, &InputMessage { body });
+        self.say(Channel::Input, &InputMessage { body, number: 0 });
     }
 
     /// Everything said before this has been dealt with when it returns.
@@ -360,8 +361,11 @@ fn input_arrives_in_order_and_garbage_does_not() {
     session.far.emit(Happened::Data(Channel::Input, vec![0; MAX_CHANNEL_BYTES + 1]));
     session.key(4, true);
     let at = Some(Point { x: 65_535, y: 0 });
-    session.say(Channel::Pointer, &PointerMessage { seq: 2, at });
-    session.say(Channel::Pointer, &PointerMessage { seq: 1, at: Some(Point { x: 0, y: 0 }) });
+    session.say(Channel::Pointer, &PointerMessage { seq: 2, at, copies: Vec::new() });
+    session.say(
+        Channel::Pointer,
+        &PointerMessage { seq: 1, at: Some(Point { x: 0, y: 0 }), copies: Vec::new() },
+    );
     session.key(4, false);
     assert_eq!(session.done(), Done::Key(4, true));
     assert_eq!(session.done(), Done::Pointer(1.0, 0.0));
@@ -391,7 +395,7 @@ fn a_viewer_that_leaves_focus_releases_at_once() {
     let session = Session::connected(Engine::builder());
     session.key(4, true);
     let body = Some(input_message::Body::ReleaseAll(ReleaseAll {}));
-    session.say(Channel::Input, &InputMessage { body });
+    session.say(Channel::Input, &InputMessage { body, number: 0 });
     assert_eq!(session.done(), Done::Key(4, true));
     assert_eq!(session.done(), Done::ReleasedAll);
 }
@@ -412,6 +416,30 @@ fn a_path_that_comes_back_starts_with_a_key_frame() {
     session.far.emit(Happened::PathLost);
     session.far.emit(Happened::PathRestored);
     session.packet("key frame", |meta| meta.key_frame && meta.rtp_time != first.rtp_time);
+}
+
+/// A decoder that has begun anew has none of what arrived before.
+#[test]
+fn a_new_path_and_a_stuck_decoder_get_a_key_frame_whatever_has_arrived() {
+    let session = Session::start(Engine::builder(), |_| ());
+    session.connect_telling();
+    for way in ["path", "refresh"] {
+        for _ in 0..20 {
+            let number = session.packet("picture", |meta| meta.marker).number;
+            session.far.emit(Happened::Arrived(number));
+        }
+        match way {
+            "path" => {
+                session.far.emit(Happened::PathLost);
+                session.far.emit(Happened::PathRestored);
+            }
+            _ => session.control(control_message::Body::Refresh(Refresh {})),
+        }
+        let start = session.packet("start", |meta| {
+            meta.reference.is_none_or(|reference| reference + 1 != meta.number)
+        });
+        assert!(start.key_frame, "after {way}: {start:?}");
+    }
 }
 
 #[test]

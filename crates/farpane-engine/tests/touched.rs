@@ -147,7 +147,7 @@ fn open(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, Encode
 fn press(session: &Session, usage: u32) {
     for down in [true, false] {
         let body = Some(input_message::Body::Key(Key { usage, down }));
-        session.emit(Event::Data(Channel::Input, InputMessage { body }.encode_to_vec()));
+        session.emit(Event::Data(Channel::Input, InputMessage { body, number: 0 }.encode_to_vec()));
     }
 }
 

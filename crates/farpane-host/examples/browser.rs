@@ -17,6 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         view_only: true,
         formats: farpane_host::formats(),
         host_name: "an example".to_owned(),
+        door: None,
     };
 
     // The meeting point serves the page and passes on whoever asks for this screen.

@@ -10,6 +10,7 @@
 mod admission;
 mod session;
 mod share;
+mod streams;
 mod visitor;
 
 pub use share::{ShareError, share};
@@ -20,9 +21,11 @@ pub use farpane_codec::formats;
 pub use farpane_desktop::{OpenError, Source};
 pub use farpane_engine::Report;
 pub use farpane_media::{Chroma, Codec, VideoFormat};
+pub use farpane_transport::{Caller, Door, Take};
 pub use farpane_wire::v1::{EndReason, RefusalReason};
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -42,6 +45,8 @@ pub struct ShareConfig {
     pub formats: Vec<VideoFormat>,
     /// What the viewer is told this machine is called.
     pub host_name: String,
+    /// Where media comes in by TCP if no UDP gets through; without it, only UDP will do.
+    pub door: Option<Arc<dyn Door>>,
 }
 
 /// What happens to a share, in order, for whoever shows it to people.

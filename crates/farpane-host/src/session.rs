@@ -1,17 +1,20 @@
 //! One viewer's session: from its offer to the last goodbye.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use farpane_desktop::OpenError;
 use farpane_engine::{Engine, Event as Engined, Signal};
 use farpane_media::{Bitrate, Clock};
-use farpane_transport::NegotiationError;
-use farpane_transport::webrtc::{WebRtc, WebRtcConfig};
+use farpane_transport::{
+    Attach, NegotiationError, Remote, Transport as _, Ways, WebRtc, WebRtcConfig,
+};
 use farpane_wire::v1::{Candidate, Description, EndReason, Ended, Refusal, RefusalReason, session};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::admission::Line;
+use crate::admission::{Line, Returned, Returning};
+use crate::streams::{self, Opened};
 use crate::{Event, ShareConfig};
 
 /// How long an admitted viewer may take to make its offer.
@@ -38,21 +41,22 @@ impl Outcome {
 }
 
 /// Runs a session with an admitted viewer until it ends; `None` when it was refused after all. `stop` ends it from this
-/// side.
+/// side. Among those who are `returning` it finds its viewer again.
 pub(crate) async fn run(
     mut line: Line,
+    mut returning: mpsc::Receiver<Returning>,
     config: &ShareConfig,
     events: &mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Outcome> {
     let negotiated = tokio::select! {
-        negotiated = negotiate(&mut line, config) => negotiated,
+        negotiated = negotiate(&mut line, &mut returning, config, events) => negotiated,
         () = stopped(&mut stop) => {
             Err(Failed::Ended(Outcome { reason: EndReason::EndStopped, detail: String::new() }))
         }
     };
     let outcome = match negotiated {
-        Ok(negotiated) => live(negotiated, &mut line, config, events, stop).await,
+        Ok(negotiated) => live(negotiated, &mut line, returning, config, events, stop).await,
         Err(Failed::Ended(outcome)) => outcome,
         Err(Failed::Refused(reason)) => {
             let _ = events.send(Event::Refused { from: line.from, reason });
@@ -80,35 +84,57 @@ impl From<Outcome> for Failed {
 
 struct Negotiated {
     desktop: farpane_desktop::Desktop,
-    transport: WebRtc,
+    transport: Ways,
+    attach: Attach,
     clock: Clock,
 }
 
-/// Waits for the viewer's offer, opens desktop and transport, and answers.
-async fn negotiate(line: &mut Line, config: &ShareConfig) -> Result<Negotiated, Failed> {
-    let mut early = Vec::new();
-    let deadline = Instant::now() + OFFER_TIME;
-    let offer = loop {
-        match timeout_at(deadline, line.recv()).await {
-            Ok(Some(session::Body::Offer(Description { sdp }))) => break sdp,
-            Ok(Some(session::Body::Candidate(Candidate { candidate }))) if early.len() < 32 => {
-                early.push(candidate)
-            }
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return Err(Outcome::left().into()),
-        }
-    };
+/// How a viewer wants to begin.
+enum Beginning {
+    /// By WebRTC: its description, and candidates that came ahead of it.
+    Offer(String, Vec<String>),
+    Stream(Opened),
+}
+
+/// Waits for what the viewer begins with, opens desktop and transport, and answers.
+async fn negotiate(
+    line: &mut Line,
+    returning: &mut mpsc::Receiver<Returning>,
+    config: &ShareConfig,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Result<Negotiated, Failed> {
+    let beginning = begin(line, returning, config, events);
+    let beginning = timeout_at(Instant::now() + OFFER_TIME, beginning).await;
+    let Some(beginning) = beginning.ok().flatten() else { return Err(Outcome::left().into()) };
     let clock = Clock::start();
     let source = config.source.clone();
-    let transport = WebRtcConfig { formats: config.formats.clone(), initial_estimate: START_RATE };
+    let webrtc = WebRtcConfig {
+        formats: config.formats.clone(),
+        initial_estimate: START_RATE,
+        door: config.door.clone(),
+    };
     // Opening a display talks to a server that may be slow; gathering candidates asks the kernel.
     let opened = tokio::task::spawn_blocking(move || {
-        let answered = WebRtc::answer(&offer, transport, clock);
-        (answered, source.open(clock))
+        let (webrtc, sdp, stream) = match beginning {
+            Beginning::Offer(offer, early) => {
+                let (mut webrtc, sdp) = WebRtc::answer(&offer, webrtc, clock)?;
+                for candidate in &early {
+                    if let Err(error) = webrtc.handle_signal(Remote::Candidate(candidate)) {
+                        tracing::debug!(%error, "candidate ignored");
+                    }
+                }
+                (Some(webrtc), Some(sdp), None)
+            }
+            Beginning::Stream(stream) if stream.formats.is_empty() => {
+                return Err(NegotiationError::NoCommonCodec);
+            }
+            Beginning::Stream(stream) => (None, None, Some(stream)),
+        };
+        let ways = Ways::new(webrtc, clock).map_err(NegotiationError::NoInterface)?;
+        Ok((ways, sdp, stream, source.open(clock)))
     });
-    let (answered, desktop) = opened.await.map_err(Outcome::failed)?;
-    let (mut transport, sdp) = match answered {
-        Ok(answered) => answered,
+    let ((transport, attach), sdp, stream, desktop) = match opened.await.map_err(Outcome::failed)? {
+        Ok(opened) => opened,
         Err(NegotiationError::NoCommonCodec) => {
             return Err(Failed::Refused(RefusalReason::RefusalNoCodec));
         }
@@ -118,26 +144,60 @@ async fn negotiate(line: &mut Line, config: &ShareConfig) -> Result<Negotiated, 
         reason: EndReason::EndDisplayLost,
         detail: error.to_string(),
     })?;
-    for candidate in &early {
-        use farpane_transport::{Remote, Transport as _};
-        if let Err(error) = transport.handle_signal(Remote::Candidate(candidate)) {
-            tracing::debug!(%error, "candidate ignored");
+    if let Some(stream) = stream {
+        stream.attach(&attach, START_RATE);
+    }
+    if let Some(sdp) = sdp
+        && !line.send(session::Body::Answer(Description { sdp })).await
+    {
+        return Err(Outcome::left().into());
+    }
+    Ok(Negotiated { desktop, transport, attach, clock })
+}
+
+/// `None` when the viewer has left.
+async fn begin(
+    line: &mut Line,
+    returning: &mut mpsc::Receiver<Returning>,
+    config: &ShareConfig,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Option<Beginning> {
+    let mut early = Vec::new();
+    loop {
+        tokio::select! {
+            message = line.recv() => match message? {
+                session::Body::Offer(Description { sdp }) => {
+                    return Some(Beginning::Offer(sdp, early));
+                }
+                session::Body::Candidate(Candidate { candidate }) if early.len() < 32 => {
+                    early.push(candidate);
+                }
+                _ => {}
+            },
+            Some(visitor) = returning.recv() => match line.resume(visitor).await {
+                Returned::Stream(visitor, keys, shown) => {
+                    return Some(Beginning::Stream(streams::open(visitor, keys, &shown, config)));
+                }
+                Returned::Line => {}
+                Returned::Stranger(from) => turn_away(events, from),
+            },
         }
     }
-    match line.send(session::Body::Answer(Description { sdp })).await {
-        true => Ok(Negotiated { desktop, transport, clock }),
-        false => Err(Outcome::left().into()),
-    }
+}
+
+fn turn_away(events: &mpsc::UnboundedSender<Event>, from: SocketAddr) {
+    let _ = events.send(Event::Refused { from, reason: RefusalReason::RefusalBusy });
 }
 
 async fn live(
     negotiated: Negotiated,
     line: &mut Line,
+    mut returning: mpsc::Receiver<Returning>,
     config: &ShareConfig,
     events: &mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> Outcome {
-    let Negotiated { desktop, transport, clock } = negotiated;
+    let Negotiated { desktop, transport, attach, clock } = negotiated;
     let from = line.from;
     let (told, mut happened) = mpsc::unbounded_channel();
     let builder = Engine::builder().view_only(config.view_only).on_event(move |event| {
@@ -176,8 +236,15 @@ async fn live(
                 }
                 Some(session::Body::Ended(_)) => engine.stop(EndReason::EndViewerLeft, ""),
                 Some(_) => {}
-                // Media has its own path: it goes on, only without ICE restarts.
+                // Media has its own path: it goes on, only without ICE restarts until the viewer is back.
                 None => signalling = false,
+            },
+            Some(visitor) = returning.recv() => match line.resume(visitor).await {
+                Returned::Line => signalling = true,
+                Returned::Stream(visitor, keys, shown) => {
+                    streams::open(visitor, keys, &shown, config).attach(&attach, START_RATE);
+                }
+                Returned::Stranger(from) => turn_away(events, from),
             },
             Some(answer) = answered.recv() => match answer.await {
                 Ok(Ok(Some(sdp))) => {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
-use crate::admission::{self, Gate, Turned};
+use crate::admission::{self, Gate, Returning, Turned};
 use crate::session::{self, Outcome};
 use crate::{Event, ShareConfig, Visitor};
 
@@ -20,6 +20,9 @@ const SPENT: usize = 8;
 
 /// So many visitors may wait, and so many be under way in the key exchange at once; the gate itself lets fewer in.
 const VISITORS: usize = 16;
+
+/// So many who say that a session is theirs may wait for it to look at them.
+const RETURNING: usize = 4;
 
 /// Why sharing ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +91,8 @@ pub async fn share<Place: Send + 'static>(
     let mut issued = issue(&register, &events, &tidings, epoch)?;
     let mut entering = 0;
     let mut session: Option<JoinHandle<Option<Outcome>>> = None;
+    // Where a viewer is awaited who lost its connection; a new one for each session.
+    let (mut back, _) = mpsc::channel(RETURNING);
     let (invite, mut invited) = mpsc::channel::<admission::Line>(1);
     loop {
         tokio::select! {
@@ -113,7 +118,9 @@ pub async fn share<Place: Send + 'static>(
             }
             Some(line) = invited.recv() => {
                 let (config, events, stop) = (config.clone(), events.clone(), stop.clone());
-                session = Some(tokio::spawn(admit(line, config, events, stop)));
+                let (sender, returning) = mpsc::channel(RETURNING);
+                back = sender;
+                session = Some(tokio::spawn(admit(line, returning, config, events, stop)));
             }
             Some(tiding) = news.recv() => match tiding {
                 Tiding::Settled => {
@@ -123,15 +130,22 @@ pub async fn share<Place: Send + 'static>(
                     }
                 }
                 Tiding::Visitor(visitor, gate) => {
-                    let refusal = match gate.with(Share::state) {
-                        ShareState::Used if Arc::ptr_eq(&gate, &issued.gate) => Some(RefusalReason::RefusalBusy),
-                        ShareState::Open if entering >= VISITORS => Some(RefusalReason::RefusalBusy),
+                    let state = gate.with(Share::state);
+                    let viewed = state == ShareState::Used && Arc::ptr_eq(&gate, &issued.gate);
+                    let refusal = match state {
+                        ShareState::Open | ShareState::Used if entering >= VISITORS => {
+                            Some(RefusalReason::RefusalBusy)
+                        }
+                        _ if viewed => None,
                         // A spent code takes no place from those who hold the fresh one.
                         state => state.refusal(),
                     };
                     if let Some(reason) = refusal {
                         let _ = events.send(Event::Refused { from: visitor.from, reason });
                         tokio::spawn(admission::refuse(visitor, reason));
+                    } else if viewed {
+                        entering += 1;
+                        tokio::spawn(come_back(visitor, back.clone(), events.clone(), tidings.clone()));
                     } else {
                         entering += 1;
                         tokio::spawn(enter(visitor, gate, invite.clone(), events.clone(), tidings.clone()));
@@ -201,9 +215,29 @@ async fn enter(
     let _ = tidings.send(Tiding::Settled).await;
 }
 
+/// Somebody who comes while a session is there: its own viewer, or one too many.
+async fn come_back(
+    visitor: Visitor,
+    back: mpsc::Sender<Returning>,
+    events: mpsc::UnboundedSender<Event>,
+    tidings: mpsc::Sender<Tiding>,
+) {
+    let from = visitor.from;
+    match admission::hear(visitor).await {
+        // With no room, or no session any more, it is hung up on, and may try again.
+        Ok(returning) => drop(back.try_send(returning)),
+        Err(Turned::Away(reason)) => {
+            let _ = events.send(Event::Refused { from, reason });
+        }
+        Err(Turned::Left) => {}
+    }
+    let _ = tidings.send(Tiding::Settled).await;
+}
+
 /// Consent and session of the visitor who knew the code; `None` when it was not let in.
 async fn admit(
     mut line: admission::Line,
+    returning: mpsc::Receiver<Returning>,
     config: Arc<ShareConfig>,
     events: mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
@@ -213,7 +247,7 @@ async fn admit(
         () = session::stopped(&mut stop) => Ok(()),
     };
     match consent {
-        Ok(()) => session::run(line, &config, &events, stop).await,
+        Ok(()) => session::run(line, returning, &config, &events, stop).await,
         Err(Turned::Away(reason)) => {
             let _ = events.send(Event::Refused { from: line.from, reason });
             None

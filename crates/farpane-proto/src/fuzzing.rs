@@ -4,10 +4,15 @@
 
 use std::ops::Range;
 
+use farpane_media::Time;
+
 use crate::depacketize::{av1, h264};
+use crate::fec::{MAX_SPAN, Protector, Recoverer};
+use crate::framing::{self, Deframer, FrameTooLong, MAX_FRAME};
 use crate::nal;
 use crate::obu::{self, Obu};
 use crate::packetize;
+use crate::rtcp::{self, SenderReport};
 use crate::rtp::extension::{
     AbsCaptureTime, AbsSendTime, Extension, MAX_LEN, PlayoutDelay, TransportCc,
 };
@@ -181,6 +186,119 @@ pub fn av1_depacketize(data: &[u8]) {
             assert!(starts || !unit.is_key_frame());
         }
     });
+}
+
+/// The packets of a stream are the same however it is cut, and written again they are that stream without the empty ones.
+///
+/// The input is the size of the pieces, then the stream.
+pub fn deframer(data: &[u8]) {
+    let Some((step, stream)) = split_u16(data) else { return };
+    let mut deframer = Deframer::default();
+    let mut again = Vec::new();
+    let mut broken = false;
+    'stream: for mut piece in stream.chunks(usize::from(step).max(1)) {
+        while !piece.is_empty() {
+            let space = deframer.space();
+            let (now, later) = piece.split_at(piece.len().min(space.len()));
+            assert!(!now.is_empty(), "there is always space");
+            space[..now.len()].copy_from_slice(now);
+            deframer.handle_received(now.len());
+            piece = later;
+            loop {
+                match deframer.has_frame() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(FrameTooLong(len)) => {
+                        assert!(len > MAX_FRAME);
+                        broken = true;
+                        break 'stream;
+                    }
+                }
+                let packet = deframer.poll_frame().expect("it is whole");
+                assert!(!packet.is_empty() && packet.len() <= MAX_FRAME);
+                again.extend(framing::length(packet.len()).expect("it came in a frame"));
+                again.extend_from_slice(packet);
+            }
+        }
+    }
+    let (mut rest, mut wanted) = (stream, Vec::new());
+    while let Some((len, after)) = split_u16(rest) {
+        let len = usize::from(len);
+        if len > MAX_FRAME {
+            assert!(broken);
+            break;
+        }
+        let Some((packet, after)) = after.split_at_checked(len) else { break };
+        if len > 0 {
+            wanted.extend(&rest[..2]);
+            wanted.extend(packet);
+        }
+        rest = after;
+    }
+    assert_eq!(again, wanted);
+}
+
+/// RTCP of a receiver: what is read of it is of our stream, and what is ours reads back.
+///
+/// The input is the stream, then a datagram.
+pub fn rtcp(data: &[u8]) {
+    let Some((ssrc, datagram)) = data.split_first_chunk() else { return };
+    let ssrc = u32::from_be_bytes(*ssrc);
+    let Ok(said) = rtcp::parse(datagram, ssrc) else { return };
+    // A report takes 24 bytes, and anything else that is said four at least.
+    assert!(said.count() <= datagram.len() / 4);
+    let mut compound = SenderReport { ssrc, ..SenderReport::default() }.write(false);
+    compound.extend(datagram);
+    let said =
+        |datagram| rtcp::parse(datagram, ssrc).expect("it holds together").collect::<Vec<_>>();
+    assert_eq!(said(&compound), said(datagram));
+}
+
+/// Whatever parity comes, nothing is made but packets of the stream; and good parity makes what was lost.
+///
+/// The input is packets, each after its length: with bit 15 of that parity, else the payload of a packet of the stream,
+/// which arrives unless bit 14 is set.
+pub fn fec(data: &[u8]) {
+    let mut header = Header { ssrc: 1, ..Header::default() };
+    let (mut recoverer, mut rest) = (Recoverer::new(header.ssrc, &[]), data);
+    let mut protector = Protector::default();
+    let mut sent: Vec<(Vec<u8>, bool)> = Vec::new();
+    while let Some((head, after)) = split_u16(rest) {
+        let (part, after) = after.split_at(after.len().min(usize::from(head & 0x0fff)));
+        rest = after;
+        if head & 0x8000 != 0 {
+            recoverer.handle_parity(part);
+        } else if sent.len() < MAX_SPAN {
+            let element = Element { id: 1, data: &header.sequence.to_be_bytes() };
+            let mut packet = vec![0; 20];
+            header.write(&[element], &mut packet).expect("there is room");
+            packet.extend_from_slice(part);
+            protector.handle_sent(Time::ZERO, &packet, &[]);
+            let arrives = head & 0x4000 == 0;
+            if arrives {
+                recoverer.handle_packet(&packet);
+            }
+            sent.push((packet, arrives));
+            header.sequence += 1;
+        }
+        while let Some(packet) = recoverer.poll_recovered() {
+            assert_eq!(Packet::parse(&packet).expect("a packet").header.ssrc, header.ssrc);
+        }
+    }
+    // Again, with parity of our own and none of the input's.
+    let count = sent.len().min(3);
+    let mut recoverer = Recoverer::new(header.ssrc, &[]);
+    let arrived = sent.iter().filter(|(_, arrives)| *arrives);
+    arrived.for_each(|(packet, _)| recoverer.handle_packet(packet));
+    for index in 0..count {
+        let mut parity = Vec::new();
+        protector.write(index, count, &mut parity);
+        recoverer.handle_parity(&parity);
+        let mut lost = sent.iter().skip(index).step_by(count).filter(|(_, arrives)| !*arrives);
+        let expected = lost.next().filter(|_| lost.next().is_none()).map(|(packet, _)| packet);
+        assert_eq!(recoverer.poll_recovered().as_ref(), expected);
+        assert_eq!(recoverer.poll_recovered(), None);
+    }
 }
 
 const MAX_UNIT: usize = 4_096;

@@ -1,4 +1,4 @@
-//! Sans-IO RTP: pooled packets, packetizers and depacketizers, headers, rate control.
+//! Sans-IO RTP: pooled packets, packetizers and depacketizers, headers, framing for streams, rate control.
 //!
 //! Nothing here owns a clock, a socket or a thread: time comes in as [`farpane_media::Time`], bytes go into buffers of
 //! the caller, and state machines are driven by `handle_*` and asked by `poll_*`. What parses bytes from outside is
@@ -11,11 +11,15 @@
 )]
 
 pub mod depacketize;
+pub mod fec;
+pub mod framing;
 pub mod packet;
 pub mod packetize;
 pub mod rate;
 pub mod references;
+pub mod rtcp;
 pub mod rtp;
+pub mod sdp;
 
 #[doc(hidden)]
 pub mod fuzzing;

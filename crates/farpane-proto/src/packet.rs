@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use farpane_media::{Time, VideoFormat};
 
 /// The longest payload, in bytes. With RTP header, extensions, SRTP tag, UDP and IPv6 it fits the 1280 bytes that every
-/// IPv6 link carries (RFC 8200, section 5) on an Ethernet path with a tunnel in it.
-pub const MAX_PAYLOAD: usize = 1200;
+/// IPv6 link carries (RFC 8200, section 5), and so does parity of it, which is up to 64 bytes longer with all of that.
+pub const MAX_PAYLOAD: usize = 1_100;
 
 /// What the transport needs to know of a payload besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

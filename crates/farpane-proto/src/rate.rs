@@ -1,9 +1,11 @@
 //! The encoder's target from the transport's estimate, and how often a key frame may be asked of it.
 
+mod by_loss;
 mod congestion;
 mod key_frames;
 mod pacer;
 
+pub use by_loss::LossRate;
 pub use congestion::Congestion;
 pub use key_frames::KeyFrames;
 pub use pacer::Pacer;

@@ -5,6 +5,8 @@ pub mod extension;
 
 pub use extension::Extension;
 
+use std::ops::Range;
+
 /// The length of a header without contributing sources and extensions.
 pub const FIXED_LEN: usize = 12;
 
@@ -160,6 +162,17 @@ impl<'a> Packet<'a> {
     /// The header extensions in order; none when they are of a form other than those of RFC 8285.
     pub fn elements(&self) -> Elements<'a> {
         self.elements
+    }
+
+    /// The same, each with where its data is in the packet.
+    pub(crate) fn placed_elements(&self) -> impl Iterator<Item = (Range<usize>, Element<'a>)> {
+        let mut elements = self.elements;
+        let end = FIXED_LEN + self.csrcs.len() + 4 + elements.rest.len();
+        std::iter::from_fn(move || {
+            let element = elements.next()?;
+            let end = end - elements.rest.len();
+            Some((end - element.data.len()..end, element))
+        })
     }
 
     /// The extension `E` under the identifier that was negotiated for it; `None` when it is absent or malformed.

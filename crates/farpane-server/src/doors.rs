@@ -14,7 +14,11 @@ use axum::serve::{IncomingStream, Listener};
 use farpane_wire::v1::RefusalReason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Sleep;
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, timeout};
+
+use crate::ice::{self, IceDoor};
+use crate::tls::{Line, Tls};
 
 /// Everything that is bounded. A source is an IPv4 address or an IPv6 /64, which is what one household has.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,8 @@ pub struct Limits {
     /// Unknown routing ids that a source may name at once, and how long it takes to forget one.
     pub misses_per_source: u32,
     pub miss_forgotten: Duration,
+    /// A connection has to begin to speak within this, and to have said whom it is for if it is for media.
+    pub opening: Duration,
     /// A connection that has not become a WebSocket ends after this.
     pub request: Duration,
     /// A viewer's first message is due within this, and to be admitted within that.
@@ -36,6 +42,9 @@ pub struct Limits {
     /// Messages of a viewer: this many at once, and one more after each interval.
     pub burst: u32,
     pub message_interval: Duration,
+    /// The same once the host has admitted it, which may have media and input go this way.
+    pub admitted_burst: u32,
+    pub admitted_interval: Duration,
     /// A ping goes out this often; a viewer that has been silent for `silence` is gone.
     pub ping: Duration,
     pub silence: Duration,
@@ -54,11 +63,14 @@ impl Default for Limits {
             strangers_per_source: 8,
             misses_per_source: 20,
             miss_forgotten: Duration::from_secs(3),
+            opening: Duration::from_secs(10),
             request: Duration::from_secs(60),
             first_message: Duration::from_secs(10),
             admission: Duration::from_secs(40),
             burst: 60,
             message_interval: Duration::from_millis(100),
+            admitted_burst: 1_000,
+            admitted_interval: Duration::from_millis(1),
             ping: Duration::from_secs(8),
             silence: Duration::from_secs(20),
             write: Duration::from_secs(10),
@@ -265,15 +277,46 @@ impl Drop for Place {
     }
 }
 
-/// Takes TCP connections for the web server, as many as there are places for.
+/// Takes TCP connections for the web server, as many as there are places for, and sorts out those for media.
 pub(crate) struct GuestListener {
     listener: TcpListener,
     doors: Arc<Doors>,
+    ice: IceDoor,
+    tls: Option<Tls>,
+    /// Connections that have not said yet what they are for.
+    opening: JoinSet<Option<GuestStream>>,
 }
 
 impl GuestListener {
-    pub fn new(listener: TcpListener, doors: Arc<Doors>) -> GuestListener {
-        GuestListener { listener, doors }
+    pub fn new(
+        listener: TcpListener,
+        doors: Arc<Doors>,
+        ice: IceDoor,
+        tls: Option<Tls>,
+    ) -> GuestListener {
+        GuestListener { listener, doors, ice, tls, opening: JoinSet::new() }
+    }
+
+    fn open(&mut self, stream: TcpStream, addr: SocketAddr) {
+        let Some(place) = self.doors.connect(addr) else { return };
+        // Signalling is a few small messages in turn, which Nagle's algorithm would hold back.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "connection lost as it came");
+            return;
+        }
+        let Limits { opening, request, .. } = self.doors.limits;
+        let deadline = Box::pin(tokio::time::sleep(request));
+        let (ice, tls) = (self.ice.clone(), self.tls.clone());
+        self.opening.spawn(async move {
+            let opened = async {
+                let stream = ice::sort_out(&ice, stream).await?;
+                Line::open(stream, tls.as_ref()).await.ok()
+            };
+            let line = timeout(opening.min(request), opened).await.ok()??;
+            let wants_tls = tls.is_some() && matches!(line, Line::Plain(_));
+            let guest = Guest { addr, wants_tls, upgraded: Arc::default() };
+            Some(GuestStream { line, guest, deadline, _place: place })
+        });
     }
 }
 
@@ -283,16 +326,15 @@ impl Listener for GuestListener {
 
     async fn accept(&mut self) -> (GuestStream, SocketAddr) {
         loop {
-            let (stream, addr) = Listener::accept(&mut self.listener).await;
-            let Some(place) = self.doors.connect(addr) else { continue };
-            // Signalling is a few small messages in turn, which Nagle's algorithm would hold back.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "connection lost as it came");
-                continue;
+            tokio::select! {
+                (stream, addr) = Listener::accept(&mut self.listener) => self.open(stream, addr),
+                Some(opened) = self.opening.join_next() => {
+                    if let Ok(Some(guest)) = opened {
+                        let addr = guest.guest.addr();
+                        return (guest, addr);
+                    }
+                }
             }
-            let deadline = Box::pin(tokio::time::sleep(self.doors.limits.request));
-            let guest = Guest { addr, upgraded: Arc::default() };
-            return (GuestStream { stream, guest, deadline, _place: place }, addr);
         }
     }
 
@@ -305,12 +347,18 @@ impl Listener for GuestListener {
 #[derive(Clone, Debug)]
 pub(crate) struct Guest {
     addr: SocketAddr,
+    wants_tls: bool,
     upgraded: Arc<AtomicBool>,
 }
 
 impl Guest {
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Whether it came without TLS to a server that has it.
+    pub fn wants_tls(&self) -> bool {
+        self.wants_tls
     }
 
     /// Says that the connection is a WebSocket now and has limits of its own.
@@ -327,7 +375,7 @@ impl Connected<IncomingStream<'_, GuestListener>> for Guest {
 
 /// A connection that fails once its time is over, however slowly its requests come or its answers are taken.
 pub(crate) struct GuestStream {
-    stream: TcpStream,
+    line: Line,
     guest: Guest,
     deadline: Pin<Box<Sleep>>,
     _place: Place,
@@ -351,7 +399,7 @@ impl AsyncRead for GuestStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_in_time(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buf)
+        Pin::new(&mut self.line).poll_read(context, buf)
     }
 }
 
@@ -362,7 +410,7 @@ impl AsyncWrite for GuestStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_in_time(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(&mut self.line).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -371,18 +419,18 @@ impl AsyncWrite for GuestStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.poll_in_time(context)?;
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        Pin::new(&mut self.line).poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.line.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(&mut self.line).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(&mut self.line).poll_shutdown(context)
     }
 }

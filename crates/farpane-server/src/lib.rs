@@ -1,4 +1,5 @@
-//! The meeting point: it serves the web client and relays signalling between a viewer's WebSocket and the host.
+//! The meeting point: it serves the web client and relays signalling between a viewer's WebSocket and the host. On the
+//! same port it takes TCP connections for media and hands them on ([`IceDoor`]).
 //!
 //! It knows routing ids and nothing else: the messages it relays are opaque to it, and no secret part of a code ever
 //! reaches it. So reaching it authorises nothing, and what it guards is only its own resources and those of the
@@ -14,7 +15,9 @@
 mod assets;
 mod broker;
 mod doors;
+mod ice;
 mod relay;
+mod tls;
 
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -23,8 +26,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
-use axum::extract::{Path, State, WebSocketUpgrade};
+use axum::extract::{Path, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use farpane_auth::RoutingId;
@@ -36,6 +40,8 @@ use tokio::sync::{mpsc, watch};
 pub use broker::{Admission, Broker, Knock, Registration};
 pub use doors::Limits;
 use doors::{Doors, Guest, GuestListener};
+pub use ice::{Arrival, IceDoor, IceRegistration};
+pub use tls::{Tls, TlsError};
 
 /// A meeting point that listens but does not answer yet.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     broker: Broker,
+    ice: IceDoor,
+    tls: Option<Tls>,
     limits: Limits,
 }
 
@@ -77,7 +85,8 @@ impl Server {
         let listening = async {
             let listener = TcpListener::bind(addr).await?;
             let local_addr = listener.local_addr()?;
-            Ok::<_, io::Error>(Server { listener, local_addr, broker: Broker::default(), limits })
+            let (broker, ice) = (Broker::default(), IceDoor::default());
+            Ok::<_, io::Error>(Server { listener, local_addr, broker, ice, tls: None, limits })
         };
         match listening.await {
             Ok(server) => Ok(server),
@@ -94,6 +103,11 @@ impl Server {
         }
     }
 
+    /// Serves by https alone; who comes without is sent there.
+    pub fn with_tls(self, tls: Tls) -> Server {
+        Server { tls: Some(tls), ..self }
+    }
+
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -102,6 +116,11 @@ impl Server {
     /// What hosts in this process register with.
     pub fn broker(&self) -> Broker {
         self.broker.clone()
+    }
+
+    /// What ICE agents in this process register with, for media over the same port.
+    pub fn ice_door(&self) -> IceDoor {
+        self.ice.clone()
     }
 
     /// Serves until `shutdown` completes; then takes nothing new, lets what the hosts have already sent go out for at
@@ -120,12 +139,14 @@ impl Server {
         let router = Router::new()
             .route("/signal/{routing_id}", get(signal))
             .fallback_service(get(assets::serve))
+            .layer(from_fn(to_https))
             .with_state(app);
         let service = router.into_make_service_with_connect_info::<Guest>();
         let mut asked_to_stop = stopping.clone();
-        let serving = axum::serve(GuestListener::new(self.listener, doors), service)
-            .with_graceful_shutdown(async move { stopped(&mut asked_to_stop).await })
-            .into_future();
+        let serving =
+            axum::serve(GuestListener::new(self.listener, doors, self.ice, self.tls), service)
+                .with_graceful_shutdown(async move { stopped(&mut asked_to_stop).await })
+                .into_future();
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             _ = &mut serving => {}
@@ -162,6 +183,26 @@ struct App {
     stopping: watch::Receiver<bool>,
     /// Held by every relay; when all are gone, the receiver hears of it.
     relaying: mpsc::Sender<()>,
+}
+
+/// Sends whoever comes without TLS to where it is; a page's fragment goes with it. Not for good: the next time this port
+/// may have none.
+async fn to_https(
+    ConnectInfo(guest): ConnectInfo<Guest>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !guest.wants_tls() {
+        return next.run(request).await;
+    }
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let path = request.uri().path();
+    match host.map(|host| header::HeaderValue::try_from(format!("https://{host}{path}"))) {
+        Some(Ok(place)) => {
+            (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place)]).into_response()
+        }
+        _ => StatusCode::BAD_REQUEST.into_response(),
+    }
 }
 
 /// Takes a viewer's WebSocket. What is wrong with it is said over the WebSocket, as pages cannot read the status of a

@@ -39,9 +39,22 @@ pub(crate) async fn run(
             message = socket.recv() => {
                 let now = Instant::now();
                 heard = now;
+                let admitted = pass.is_admitted();
+                let (burst, interval) = match admitted {
+                    true => (limits.admitted_burst, limits.admitted_interval),
+                    false => (limits.burst, limits.message_interval),
+                };
                 match message {
                     Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_)))
-                        if !bucket.take(now, limits.burst, limits.message_interval) => break close_code::POLICY,
+                        if !bucket.take(now, burst, interval) => break close_code::POLICY,
+                    // What the host cannot take at once holds up only this viewer.
+                    Some(Ok(Message::Binary(bytes))) if admitted => {
+                        match timeout(limits.write, ends.to_host.send(bytes.into())).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(_)) => break close_code::NORMAL,
+                            Err(_) => break close_code::POLICY,
+                        }
+                    }
                     Some(Ok(Message::Binary(bytes))) => {
                         spoken = true;
                         match ends.to_host.try_send(bytes.into()) {

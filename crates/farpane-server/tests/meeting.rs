@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use farpane_auth::RoutingId;
-use farpane_server::{BindError, Broker, Knock, Limits, Registration, Server};
+use farpane_server::{Arrival, BindError, Broker, IceDoor, Knock, Limits, Registration, Server};
 use farpane_wire::v1::{RefusalReason, signal::Body};
 use farpane_wire::{MAX_SIGNAL_BYTES, decode_signal};
 use futures_util::{SinkExt, StreamExt};
@@ -26,18 +26,19 @@ const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 struct Meeting {
     addr: SocketAddr,
     broker: Broker,
+    ice: IceDoor,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
 
 async fn meeting(limits: Limits) -> Meeting {
     let server = Server::bind_with((HERE, 0).into(), limits).await.unwrap();
-    let (addr, broker) = (server.local_addr(), server.broker());
+    let (addr, broker, ice) = (server.local_addr(), server.broker(), server.ice_door());
     let (stop, stopped) = oneshot::channel();
     let running = tokio::spawn(server.run(async {
         let _ = stopped.await;
     }));
-    Meeting { addr, broker, stop, running }
+    Meeting { addr, broker, ice, stop, running }
 }
 
 /// A host that looks at viewers when it comes to it.
@@ -400,6 +401,103 @@ async fn a_request_that_never_ends_is_cut_off() {
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
     }
     exchange(&mut viewer, &mut knock, "the limit is for requests, not for sessions").await;
+}
+
+/// A connectivity check as it begins a TCP connection: framed (RFC 4571), with a user name and nothing else.
+fn check(user: &str) -> Vec<u8> {
+    let padded = user.len().next_multiple_of(4);
+    let mut message = vec![0, 1, 0, padded as u8 + 4, 0x21, 0x12, 0xa4, 0x42];
+    message.extend([7; 12]);
+    message.extend([0, 6, 0, user.len() as u8]);
+    message.extend(user.as_bytes());
+    message.resize(24 + padded, 0);
+    [vec![0, message.len() as u8], message].concat()
+}
+
+/// Whether the server hangs up without a word.
+async fn hung_up(mut stream: TcpStream) -> bool {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    answer.is_empty()
+}
+
+#[tokio::test]
+async fn a_connection_for_media_reaches_the_agent_that_it_names() {
+    // Those that were handed over have left, so that a place for one is enough.
+    let meeting = meeting(Limits { connections_per_source: 1, ..Limits::default() }).await;
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let registration = meeting.ice.register("ours", move |arrival| {
+        let _ = arrived.send(arrival);
+    });
+    let _other = meeting.ice.register("another", |_| panic!("for somebody else"));
+    let hello = check("ours:theirs");
+    for cut in [0, 1, 2, 21, hello.len()] {
+        let mut stream = meeting.tcp(HERE).await;
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&hello[..cut]).await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(&hello[cut..]).await.unwrap();
+        stream.write_all(b"what follows").await.unwrap();
+        let Arrival { stream: far, read } = arrivals.recv().await.unwrap();
+        assert_eq!(read, hello);
+        let mut far = TcpStream::from_std(far).unwrap();
+        far.write_all(b"an answer").await.unwrap();
+        let (mut there, mut here) = ([0; 12], [0; 9]);
+        far.read_exact(&mut there).await.unwrap();
+        stream.read_exact(&mut here).await.unwrap();
+        assert_eq!((&there, &here), (b"what follows", b"an answer"));
+        // Both are for the agent now, whatever becomes of the server's places.
+        drop((far, stream));
+        assert!(meeting.get("/", "").await.starts_with("HTTP/1.1 200"));
+    }
+    drop(registration);
+    let mut late = meeting.tcp(HERE).await;
+    late.write_all(&hello).await.unwrap();
+    assert!(hung_up(late).await);
+    assert!(arrivals.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn connections_for_nobody_and_half_checks_are_hung_up_on() {
+    let limits = Limits { opening: Duration::from_millis(300), ..Limits::default() };
+    let meeting = meeting(limits).await;
+    let _agent = meeting.ice.register("ours", |_| panic!("nobody is for it"));
+    let mut unfit = check("ours:theirs");
+    // A response.
+    unfit[2] = 1;
+    let whole = check("ours:theirs");
+    let hellos: [&[u8]; 6] =
+        [&check("unknown:theirs"), &unfit, &[0, 0], b"", &whole[..1], &whole[..30]];
+    for hello in hellos {
+        let mut stream = meeting.tcp(HERE).await;
+        stream.write_all(hello).await.unwrap();
+        assert!(hung_up(stream).await, "{hello:?}");
+    }
+    // Byte by byte it takes no longer: the time is for all of them.
+    let mut slow = meeting.tcp(HERE).await;
+    let mut pace = tokio::time::interval(Duration::from_millis(50));
+    let mut sent = 0;
+    while sent < whole.len() - 1 && slow.write_all(&whole[sent..=sent]).await.is_ok() {
+        pace.tick().await;
+        sent += 1;
+    }
+    assert!(sent < whole.len() - 1);
+}
+
+#[tokio::test]
+async fn of_two_agents_with_one_name_the_later_counts_until_it_is_gone() {
+    let meeting = meeting(Limits::default()).await;
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let earlier = meeting.ice.register("ours", |_| panic!("replaced"));
+    let _later = meeting.ice.register("ours", move |arrival: Arrival| {
+        let _ = arrived.send(arrival);
+    });
+    drop(earlier);
+    for _ in 0..2 {
+        let mut stream = meeting.tcp(HERE).await;
+        stream.write_all(&check("ours:theirs")).await.unwrap();
+        assert!(arrivals.recv().await.is_some());
+    }
 }
 
 #[tokio::test]

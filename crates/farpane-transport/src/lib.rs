@@ -9,17 +9,31 @@
     deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
 )]
 
+mod cipher;
+mod door;
 #[expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "for tests, which may wait for what a transport does"
 )]
 pub mod memory;
+mod meter;
+mod outbox;
+mod pacing;
+mod rtp;
+mod stream;
 mod waker;
+mod ways;
 pub mod webrtc;
 
+pub use cipher::{Forged, MediaOpen, MediaSeal, media_ends};
+pub use door::{Caller, Door, Take};
+pub use rtp::{Describe, Rtp, RtpConfig};
+use stream::Stream;
+pub use stream::{Deliver, StreamConfig, stream_format};
 pub use waker::Waker;
-pub use webrtc::{WebRtc, WebRtcConfig};
+pub use ways::{Attach, Ways};
+pub use webrtc::{Offered, WebRtc, WebRtcConfig};
 
 use std::fmt;
 use std::io;
@@ -126,12 +140,18 @@ pub enum Event {
     Arrived(u32),
     /// Pictures that had not left yet were dropped, as they had become stale. The next one must refer to none of them.
     GivenUp,
-    /// What the path is believed to carry, when that has changed.
+    /// What the path is believed to carry beside parity, when that has changed.
     Estimate(Bitrate),
     /// Nothing has come from the viewer for some seconds. It may come back by itself or by a new offer.
     PathLost,
     /// Followed, as after [`Event::Connected`], by the need for a key frame.
     PathRestored,
+    /// Of several viewers, somebody has nothing to go on from: only a key frame will do.
+    StartRequest,
+    /// Of several viewers, somebody shows no more than this of what was agreed on.
+    Formats(Vec<VideoFormat>),
+    /// Of several viewers, the one who controlled has left. Another may come.
+    HandsOff,
     /// The viewer said goodbye, or [`Transport::close`] has finished. The last event.
     Closed,
 }
@@ -149,14 +169,33 @@ pub enum Remote<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     pub relayed: bool,
+    pub protocol: Protocol,
     pub ipv6: bool,
+}
+
+/// What carries media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Udp,
+    Tcp,
+    WebSocket,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Udp => "UDP",
+            Protocol::Tcp => "TCP",
+            Protocol::WebSocket => "WebSocket",
+        })
+    }
 }
 
 impl fmt::Display for Route {
     /// For people, as in "direct, UDP, IPv4".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = if self.relayed { "relayed" } else { "direct" };
-        write!(f, "{way}, UDP, IPv{}", if self.ipv6 { 6 } else { 4 })
+        write!(f, "{way}, {}, IPv{}", self.protocol, if self.ipv6 { 6 } else { 4 })
     }
 }
 
@@ -184,6 +223,8 @@ pub struct PathStats {
     pub sent: Bitrate,
     /// What of it was sent for a second time.
     pub resent: Bitrate,
+    /// What of it was parity, from which the viewer makes what gets lost.
+    pub parity: Bitrate,
     /// Sent since the start, overheads included.
     pub bytes: u64,
     /// Video packets that wait for their turn in the pacer.
@@ -220,6 +261,8 @@ pub enum NegotiationError {
     NoCommonCodec,
     #[error("the viewer's offer makes no sense: {0}")]
     MalformedOffer(String),
+    #[error("the answer to this host's offer makes no sense: {0}")]
+    MalformedAnswer(String),
     #[error("the viewer's candidate makes no sense: {0}")]
     MalformedCandidate(String),
     #[error("no network interface of this host can be used: {0}")]

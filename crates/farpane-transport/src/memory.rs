@@ -12,8 +12,8 @@ use farpane_media::{Bitrate, Clock, Time, VideoFormat};
 use farpane_proto::PacketMeta;
 
 use crate::{
-    Channel, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError, Transport,
-    TransportError, Waker,
+    Channel, Event, NegotiationError, PathState, PathStats, Protocol, Remote, Route, SendError,
+    Transport, TransportError, Waker,
 };
 
 /// What the near half did, in the order it did it.
@@ -74,7 +74,7 @@ impl Far {
 
     /// The same with a viewer that shows `formats`.
     pub fn connect_showing(&self, formats: Vec<VideoFormat>, estimate: Bitrate) {
-        let route = Route { relayed: false, ipv6: false };
+        let route = Route { relayed: false, protocol: Protocol::Udp, ipv6: false };
         self.set_path(PathStats {
             state: PathState::Up,
             route: Some(route),
@@ -124,6 +124,9 @@ impl Memory {
                 | Event::FrameRequest
                 | Event::Arrived(_)
                 | Event::GivenUp
+                | Event::StartRequest
+                | Event::Formats(_)
+                | Event::HandsOff
                 | Event::Estimate(_) => {}
             }
             self.events.push_back(event);

@@ -4,43 +4,49 @@
 //! anything is stamped.
 
 mod arrivals;
+mod connections;
 mod descriptor;
 mod feedback;
-mod meter;
+mod network;
 mod offer;
-mod outbox;
-mod pacing;
+mod publish;
+mod repair;
 mod sockets;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use farpane_media::{Bitrate, Chroma, Clock, Codec, Time, VideoFormat};
 use farpane_proto::PacketMeta;
+use farpane_proto::fec;
 use farpane_proto::rtp::descriptor::DependencyDescriptor;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec, FormatParams};
 use str0m::media::{Frequency, MediaTime, Mid, Pt};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::rtcp::Rtcp;
 use str0m::rtp::{
-    AbsCaptureTime, Extension, ExtensionValues, RawPacket, RtpWrite, SeqNo, Ssrc, StreamTx,
+    AbsCaptureTime, Extension, ExtensionValues, RawPacket, RtpHeader, RtpWrite, SeqNo, Ssrc,
+    StreamTx,
 };
 use str0m::stats::PeerStats;
-use str0m::{Candidate, Event as RtcEvent, Input, Output, Reason, Rtc, RtcConfig};
+use str0m::{Event as RtcEvent, Input, Output, Reason, Rtc, RtcConfig};
 
+use crate::meter::Meter;
+use crate::outbox::{Outbox, Packet};
+use crate::pacing::Pacing;
 use crate::{
-    Channel, Event, NegotiationError, PathState, PathStats, Remote, Route, SendError, Transport,
-    TransportError, Waker,
+    Channel, Door, Event, NegotiationError, PathState, PathStats, Protocol as Carrier, Remote,
+    Route, SendError, Transport, TransportError, Waker,
 };
 use arrivals::Arrivals;
 use feedback::Feedback;
-use meter::Meter;
-use outbox::Outbox;
-use pacing::Pacing;
-use sockets::Sockets;
+use network::{Network, Way};
+use repair::Repair;
+
+pub use publish::Offered;
 
 /// Datagrams read in one `wait`, so that a flood cannot keep the thread from its other work.
 const MAX_READS: usize = 128;
@@ -68,12 +74,16 @@ const RESEND_AGE: Duration = Duration::from_secs(10);
 const MAX_MESSAGE: u32 = 64 * 1024;
 const MAX_BUFFERED: usize = 256 * 1024;
 
+const DIRECT: Route = Route { relayed: false, protocol: Carrier::Udp, ipv6: false };
+
 #[derive(Clone, Debug)]
 pub struct WebRtcConfig {
     /// What this host can send.
     pub formats: Vec<VideoFormat>,
     /// What the path is believed to carry before anything has been measured.
     pub initial_estimate: Bitrate,
+    /// Where the viewer's TCP connections come in, if it is to have that way as well.
+    pub door: Option<Arc<dyn Door>>,
 }
 
 impl Default for WebRtcConfig {
@@ -82,14 +92,14 @@ impl Default for WebRtcConfig {
         let formats = codecs.flat_map(|codec| {
             [Chroma::Yuv420, Chroma::Yuv444].map(|chroma| VideoFormat::new(codec, chroma))
         });
-        WebRtcConfig { formats: formats.collect(), initial_estimate: Bitrate::mbps(4) }
+        WebRtcConfig { formats: formats.collect(), initial_estimate: Bitrate::mbps(4), door: None }
     }
 }
 
 /// A session with one browser.
 pub struct WebRtc {
     rtc: Rtc,
-    sockets: Sockets,
+    network: Network,
     clock: Clock,
     waker: Waker,
     events: VecDeque<Event>,
@@ -98,7 +108,7 @@ pub struct WebRtc {
     state: PathState,
     route: Option<Route>,
     /// Where media goes.
-    nominated: Option<(SocketAddr, SocketAddr)>,
+    nominated: Option<Way>,
     last_heard: Time,
     last_video: Time,
     last_data: Time,
@@ -109,7 +119,11 @@ pub struct WebRtc {
     /// What the viewer shows, by its preference.
     formats: Vec<(VideoFormat, Pt)>,
     next_sequence: SeqNo,
+    /// The stream of pictures, and of those of its packets that are sent again.
+    ssrc: Ssrc,
     resend_ssrc: Option<Ssrc>,
+    /// For a viewer that takes parity.
+    repair: Option<Repair>,
     /// Followed for a viewer that is told what pictures refer to.
     arrivals: Option<Arrivals>,
     channels: Vec<(ChannelId, Channel)>,
@@ -120,6 +134,7 @@ pub struct WebRtc {
     loss: f32,
     sent: Meter,
     resent: Meter,
+    parity: Meter,
 }
 
 impl WebRtc {
@@ -135,54 +150,28 @@ impl WebRtc {
     ) -> Result<(WebRtc, String), NegotiationError> {
         let offer = offer::examine(offer_sdp)?;
         let mid = Mid::from(offer.video.as_str());
-        let mut sockets = Sockets::new();
-        let addresses = sockets.open().map_err(NegotiationError::NoInterface)?;
         let waker = Waker::new().map_err(NegotiationError::NoInterface)?;
         let start = Instant::now();
-        let mut rtc = rtc_config(&config).build(start);
-        add_candidates(&mut rtc, &addresses);
-        let answer = accept(&mut rtc, &offer.sdp)?;
-        let formats = formats(&rtc, mid);
-        if formats.is_empty() {
-            return Err(NegotiationError::NoCommonCodec);
+        let mut rtc = rtc_config(&config, offer.parity).build(start);
+        let mut network = Network::new(config.door);
+        network.open(&mut rtc).map_err(NegotiationError::NoInterface)?;
+        let mut answer = accept(&mut rtc, &offer.sdp)?;
+        let begun = Begun { rtc, network, waker, mid, start, estimate: config.initial_estimate };
+        let session = begun.session(clock, offer.parity, offer.ufrag)?;
+        if let Some(repair) = &session.repair {
+            answer = repair.complete(&answer);
         }
-        let told = rtc.media(mid).is_some_and(|media| descriptor::is_in(media.remote_extmap()));
-        let mut api = rtc.direct_api();
-        let stream = api.stream_tx_by_mid(mid, None).ok_or(NegotiationError::NoCommonCodec)?;
-        empty_rtx_cache(stream);
-        stream.set_unpaced(true);
-        let resend_ssrc = stream.rtx();
-        let now = clock.time(start);
-        let session = WebRtc {
-            rtc,
-            sockets,
-            clock,
-            waker,
-            events: VecDeque::new(),
-            due: start,
-            state: PathState::Connecting,
-            route: None,
-            nominated: None,
-            last_heard: now,
-            last_video: now,
-            last_data: now,
-            trickled: 0,
-            ufrag: offer.ufrag,
-            mid,
-            formats,
-            next_sequence: SeqNo::from(1),
-            resend_ssrc,
-            arrivals: told.then(Arrivals::default),
-            channels: Vec::new(),
-            pacing: Pacing::default(),
-            outbox: Outbox::new(config.initial_estimate),
-            feedback: Feedback::new(start),
-            rtt: None,
-            loss: 0.0,
-            sent: Meter::default(),
-            resent: Meter::default(),
-        };
         Ok((session, answer))
+    }
+
+    /// What was agreed on, by the viewer's preference.
+    pub fn formats(&self) -> impl Iterator<Item = VideoFormat> {
+        self.formats.iter().map(|(format, _)| *format)
+    }
+
+    /// Whether the viewer is told what pictures refer to, and says which have arrived.
+    pub fn references(&self) -> bool {
+        self.arrivals.is_some()
     }
 
     /// Lets str0m do all that is due, and takes out what comes of it.
@@ -205,37 +194,42 @@ impl WebRtc {
                     self.due = due;
                     return Ok(());
                 }
-                Output::Transmit(transmit) => {
-                    self.count(transmit.source, transmit.destination, &transmit.contents);
-                    self.sockets.send(transmit.source, transmit.destination, &transmit.contents);
-                }
+                Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Event(event) => self.take(event),
             }
         }
     }
 
-    fn count(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    fn transmit(&mut self, transmit: &Transmit) {
         let now = self.clock.now();
+        let bytes = &transmit.contents[..];
         self.sent.add(now, bytes.len());
-        // First byte and SSRC as in RFC 7983, section 7, and RFC 3550, section 5.1; SRTP leaves the header readable.
-        let rtp = bytes.first().is_some_and(|first| (128..=191).contains(first));
-        if rtp
-            && bytes.get(8..12)
-                == self.resend_ssrc.map(|ssrc| ssrc.to_be_bytes()).as_ref().map(|b| &b[..])
-        {
+        let video = is_rtp(bytes);
+        // SRTP leaves the header readable (RFC 3550, section 5.1).
+        let ssrc = bytes.get(8..12).filter(|_| video);
+        let is = |stream: Option<Ssrc>| {
+            stream.is_some_and(|stream| ssrc == Some(&stream.to_be_bytes()[..]))
+        };
+        if is(self.resend_ssrc) {
             self.resent.add(now, bytes.len());
+        } else if is(self.repair.as_ref().map(Repair::ssrc)) {
+            self.parity.add(now, bytes.len());
         }
         if is_dtls(bytes) {
             self.last_data = now;
         }
+        let Transmit { proto: protocol, source: local, destination: remote, .. } = *transmit;
+        let way = Way { protocol, local, remote };
         // Connectivity checks try all ways; everything else takes the nominated one.
         let check = bytes.first().is_some_and(|first| *first < 4);
-        if !check && self.nominated != Some((from, to)) {
-            self.nominated = Some((from, to));
-            self.route = Some(Route { relayed: false, ipv6: to.is_ipv6() });
-            self.pacing.handle_route(from.ip(), to.ip());
+        if !check && self.nominated != Some(way) {
+            self.nominated = Some(way);
+            let carrier = if protocol == Protocol::Tcp { Carrier::Tcp } else { Carrier::Udp };
+            self.route = Some(Route { relayed: false, protocol: carrier, ipv6: remote.is_ipv6() });
+            self.pacing.handle_route(carrier, local.ip(), remote.ip());
             self.apply_pacing();
         }
+        self.network.send(way, bytes, video);
     }
 
     fn take(&mut self, event: RtcEvent) {
@@ -243,9 +237,9 @@ impl WebRtc {
             RtcEvent::Connected => {
                 self.state = PathState::Up;
                 self.last_heard = self.clock.now();
-                let route = self.route.unwrap_or(Route { relayed: false, ipv6: false });
-                let formats = self.formats.iter().map(|(format, _)| *format).collect();
-                let references = self.arrivals.is_some();
+                let route = self.route.unwrap_or(DIRECT);
+                let formats = self.formats().collect();
+                let references = self.references();
                 self.events.push_back(Event::Connected { formats, references, route });
             }
             RtcEvent::ChannelOpen(id, label) => match Channel::from_label(&label) {
@@ -287,12 +281,26 @@ impl WebRtc {
                 let Some(number) = header.ext_vals.transport_cc else { return };
                 let number = self.feedback.handle_sent(number);
                 self.outbox.handle_sent(now, number, bytes.len());
-                if let Some(arrivals) = &mut self.arrivals {
-                    arrivals.handle_sent(number, &header, &bytes, self.resend_ssrc);
+                let parity = self.repair.as_ref().is_some_and(|r| r.ssrc() == header.ssrc);
+                match &mut self.arrivals {
+                    Some(arrivals) if parity => {
+                        let payload = bytes.get(header.header_len..).unwrap_or_default();
+                        let of = fec::Header::parse(payload);
+                        of.into_iter().for_each(|(of, _)| arrivals.handle_parity(number, of));
+                    }
+                    Some(arrivals) => {
+                        arrivals.handle_sent(number, &header, &bytes, self.resend_ssrc);
+                    }
+                    None => {}
                 }
+                self.protect(now, &header, &bytes);
             }
             RawPacket::RtcpRx(Rtcp::Twcc(report)) => {
                 let report = self.feedback.handle_report(report);
+                if let Some(repair) = &mut self.repair {
+                    repair.handle_report(report);
+                    self.outbox.set_parity(repair.share(self.rtt.unwrap_or_default()));
+                }
                 if let Some(arrivals) = &mut self.arrivals {
                     arrivals.handle_report(report, |number| {
                         self.events.push_back(Event::Arrived(number));
@@ -302,6 +310,17 @@ impl WebRtc {
                 self.events.extend(self.outbox.poll_estimate().map(Event::Estimate));
             }
             _ => {}
+        }
+    }
+
+    /// A packet has left; parity may follow it.
+    fn protect(&mut self, now: Time, header: &RtpHeader, packet: &[u8]) {
+        let Some(repair) = &mut self.repair else { return };
+        let count = repair.handle_sent(now, header, packet, self.rtt.unwrap_or_default());
+        // Each goes before the last.
+        for index in (0..count).rev() {
+            let fill = |payload: &mut Vec<u8>| repair.fill(index, count, payload);
+            self.outbox.push_parity(now, header.timestamp, fill);
         }
     }
 
@@ -325,8 +344,13 @@ impl WebRtc {
         if self.arrivals.is_some() && self.outbox.give_up(now) {
             self.events.push_back(Event::GivenUp);
         }
-        while let Some(packet) = self.outbox.pop(self.clock.now()) {
-            self.write(&packet.payload, &packet.meta);
+        while let Some(packet) = self.next_packet() {
+            match &mut self.repair {
+                Some(repair) if packet.parity => {
+                    repair.write(&mut self.rtc, packet.meta.rtp_time, &packet.payload);
+                }
+                _ => self.write(&packet.payload, &packet.meta),
+            }
             self.outbox.give_back(packet);
             // What is in flight counts before the next.
             self.rtc.handle_input(Input::Timeout(Instant::now())).map_err(protocol)?;
@@ -335,14 +359,20 @@ impl WebRtc {
         Ok(())
     }
 
+    fn next_packet(&mut self) -> Option<Packet> {
+        let full = self.nominated.is_some_and(|way| self.network.is_full(way));
+        self.outbox.set_blocked(full);
+        self.outbox.pop(self.clock.now())
+    }
+
     fn receive(&mut self) -> Result<(), TransportError> {
         for _ in 0..MAX_READS {
-            let Some(datagram) = self.sockets.recv() else {
+            let Some((by, datagram)) = self.network.recv() else {
                 break;
             };
             let now = Instant::now();
-            let parsed =
-                Receive::new(Protocol::Udp, datagram.source, datagram.destination, datagram.bytes);
+            let source = datagram.source;
+            let parsed = Receive::new(by, source, datagram.destination, datagram.bytes);
             let Ok(input) = parsed.map(|receive| Input::Receive(now, receive)) else {
                 continue;
             };
@@ -356,7 +386,10 @@ impl WebRtc {
             let handled = self.rtc.handle_input(input);
             self.drain()?;
             match handled {
-                Ok(()) => self.heard(),
+                Ok(()) => {
+                    self.network.handle_proof(self.clock.time(now), by, source);
+                    self.heard();
+                }
                 Err(error) if self.rtc.is_alive() => tracing::debug!(%error, "datagram dropped"),
                 Err(error) => return Err(protocol(error)),
             }
@@ -439,7 +472,7 @@ impl WebRtc {
             .marker(meta.marker)
             .ext_vals(extensions)
             .nackable(true);
-        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None) {
+        if let Some(stream) = self.rtc.direct_api().stream_tx(&self.ssrc) {
             if meta.first_of_frame && meta.starts_anew() {
                 // What was lost before is not needed any more; repeats of it would only delay what is.
                 empty_rtx_cache(stream);
@@ -458,9 +491,10 @@ impl Transport for WebRtc {
         if self.events.is_empty() {
             let wake_up = self.wake_up_at(until);
             let timeout = (wake_up != Time::NEVER).then(|| wake_up.since(self.clock.now()));
-            self.sockets.sleep(&self.waker, timeout)?;
+            self.network.sleep(&self.waker, timeout)?;
         }
         self.waker.answer();
+        self.network.handle_timeout(self.clock.now(), &mut self.rtc);
         self.receive()?;
         if Instant::now() >= self.due + self.rest() {
             self.run()?;
@@ -468,7 +502,7 @@ impl Transport for WebRtc {
         self.let_out()?;
         self.listen_for_silence();
         if self.state == PathState::Closed && !self.rtc.is_alive() {
-            self.sockets.close();
+            self.network.close();
         }
         Ok(())
     }
@@ -514,6 +548,7 @@ impl Transport for WebRtc {
             loss: self.loss,
             sent: self.sent.rate(now),
             resent: self.resent.rate(now),
+            parity: self.parity.rate(now),
             bytes: self.sent.total,
             queued_packets: self.outbox.packets(),
             queued_bytes: self.outbox.bytes() as usize,
@@ -534,14 +569,16 @@ impl Transport for WebRtc {
                     ));
                 }
                 // The machine may have moved to another network; without a new address the old ones still do.
-                let addresses = self.sockets.open().unwrap_or_default();
-                add_candidates(&mut self.rtc, &addresses);
+                let _ = self.network.open(&mut self.rtc);
                 // Candidates come one by one, counted; only a restart of ICE makes the old ones obsolete.
                 if offer.ufrag != self.ufrag {
                     self.ufrag = offer.ufrag;
                     self.trickled = 0;
                 }
-                Some(accept(&mut self.rtc, &offer::without_candidates(&offer.sdp))?)
+                let answer = accept(&mut self.rtc, &offer::without_candidates(&offer.sdp))?;
+                self.network.register(&mut self.rtc, &self.waker);
+                let repair = self.repair.as_ref();
+                Some(repair.map(|repair| repair.complete(&answer)).unwrap_or(answer))
             }
             Remote::Candidate("") => None,
             Remote::Candidate(value) => {
@@ -567,11 +604,81 @@ impl Transport for WebRtc {
             self.rtc.disconnect();
             self.end();
         }
-        self.sockets.close();
+        self.network.close();
     }
 }
 
-fn rtc_config(config: &WebRtcConfig) -> RtcConfig {
+/// What both ways of negotiating have come to.
+struct Begun {
+    rtc: Rtc,
+    network: Network,
+    waker: Waker,
+    /// The video section.
+    mid: Mid,
+    start: Instant,
+    estimate: Bitrate,
+}
+
+impl Begun {
+    /// `parity` is the payload type by which the other side takes it, `ufrag` its user name fragment.
+    fn session(
+        self,
+        clock: Clock,
+        parity: Option<u8>,
+        ufrag: String,
+    ) -> Result<WebRtc, NegotiationError> {
+        let Begun { mut rtc, mut network, waker, mid, start, estimate } = self;
+        let formats = formats(&rtc, mid);
+        if formats.is_empty() {
+            return Err(NegotiationError::NoCommonCodec);
+        }
+        let told = rtc.media(mid).is_some_and(|media| descriptor::is_in(media.remote_extmap()));
+        let stream = rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.ssrc());
+        let ssrc = stream.ok_or(NegotiationError::NoCommonCodec)?;
+        let repair = parity.and_then(|parity| Repair::new(&mut rtc, mid, parity));
+        let mut api = rtc.direct_api();
+        let stream = api.stream_tx(&ssrc).ok_or(NegotiationError::NoCommonCodec)?;
+        empty_rtx_cache(stream);
+        stream.set_unpaced(true);
+        let resend_ssrc = stream.rtx();
+        network.register(&mut rtc, &waker);
+        let now = clock.time(start);
+        Ok(WebRtc {
+            rtc,
+            network,
+            clock,
+            waker,
+            events: VecDeque::new(),
+            due: start,
+            state: PathState::Connecting,
+            route: None,
+            nominated: None,
+            last_heard: now,
+            last_video: now,
+            last_data: now,
+            trickled: 0,
+            ufrag,
+            mid,
+            formats,
+            next_sequence: SeqNo::from(1),
+            ssrc,
+            resend_ssrc,
+            repair,
+            arrivals: told.then(Arrivals::default),
+            channels: Vec::new(),
+            pacing: Pacing::default(),
+            outbox: Outbox::new(estimate),
+            feedback: Feedback::new(start),
+            rtt: None,
+            loss: 0.0,
+            sent: Meter::default(),
+            resent: Meter::default(),
+            parity: Meter::default(),
+        })
+    }
+}
+
+fn rtc_config(config: &WebRtcConfig, parity: Option<u8>) -> RtcConfig {
     let mut rtc = Rtc::builder()
         .clear_codecs()
         .clear_extension_map()
@@ -591,6 +698,9 @@ fn rtc_config(config: &WebRtcConfig) -> RtcConfig {
         .set_rtp_mode(true);
     for format in &config.formats {
         add_format(rtc.codec_config(), *format);
+    }
+    if let Some(payload_type) = parity {
+        repair::add_format(rtc.codec_config(), payload_type);
     }
     rtc
 }
@@ -621,15 +731,6 @@ fn add_format(codecs: &mut CodecConfig, format: VideoFormat) {
 
 fn empty_rtx_cache(stream: &mut StreamTx) {
     stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
-}
-
-fn add_candidates(rtc: &mut Rtc, addresses: &[SocketAddr]) {
-    for address in addresses {
-        match Candidate::host(*address, "udp") {
-            Ok(candidate) => _ = rtc.add_local_candidate(candidate),
-            Err(error) => tracing::debug!(%error, %address, "address not offered"),
-        }
-    }
 }
 
 fn accept(rtc: &mut Rtc, sdp: &str) -> Result<String, NegotiationError> {
@@ -676,6 +777,11 @@ fn descriptor(meta: &PacketMeta) -> DependencyDescriptor {
         number: meta.number as u16,
         reference: meta.reference.map(|reference| meta.number.wrapping_sub(reference) as u16),
     }
+}
+
+/// By the first byte (RFC 7983, section 7), and the second, which is the type of RTCP (RFC 5761, section 4).
+fn is_rtp(bytes: &[u8]) -> bool {
+    matches!(bytes, [128..=191, second, ..] if !(192..=223).contains(second))
 }
 
 /// By the first byte (RFC 7983, section 7).

@@ -23,6 +23,11 @@ use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 /// Far longer than anything here takes; only a broken transport gets there.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What parity is to str0m, which has no name for it: another format that the host does not send.
+const PARITY: u8 = 96;
+const VP8: &str = "96 VP8/90000";
+const FLEXFEC: &str = "96 flexfec-03/90000";
+
 const AV1: VideoFormat = VideoFormat::new(Codec::Av1, Chroma::Yuv420);
 const AV1_FULL: VideoFormat = VideoFormat::new(Codec::Av1, Chroma::Yuv444);
 
@@ -60,6 +65,8 @@ struct Viewer {
     messages: Vec<(Channel, Vec<u8>)>,
     /// Numbers, counted from 0, of RTP datagrams that get lost on the way here.
     lose: Vec<usize>,
+    /// A stream of which all gets lost.
+    blocked: Option<u32>,
     rtp_seen: usize,
     deaf: bool,
     closed: bool,
@@ -125,6 +132,7 @@ impl Viewer {
             packets: Vec::new(),
             messages: Vec::new(),
             lose: Vec::new(),
+            blocked: None,
             rtp_seen: 0,
             deaf: false,
             closed: false,
@@ -148,7 +156,8 @@ impl Viewer {
             };
             self.host = Some(source);
             let rtp = (128..192).contains(&buffer[0]) && !(192..224).contains(&buffer[1]);
-            let lost = rtp && self.lose.contains(&self.rtp_seen);
+            let ssrc = u32::from_be_bytes(*buffer[8..].first_chunk().unwrap());
+            let lost = rtp && (self.lose.contains(&self.rtp_seen) || self.blocked == Some(ssrc));
             self.rtp_seen += usize::from(rtp);
             if lost || self.deaf {
                 continue;
@@ -197,6 +206,8 @@ struct Session {
     viewer: Viewer,
     clock: Clock,
     events: Vec<Event>,
+    /// To the first offer.
+    answer: String,
 }
 
 impl Session {
@@ -206,21 +217,52 @@ impl Session {
         let (host, answer) =
             WebRtc::answer(&offer.to_sdp_string(), WebRtcConfig::default(), clock).unwrap();
         viewer.accept(pending, &answer);
-        Session { host, viewer, clock, events: Vec::new() }
+        Session { host, viewer, clock, events: Vec::new(), answer }
+    }
+
+    /// With a viewer that takes parity, but nothing that is sent again.
+    fn repaired() -> Session {
+        let (mut viewer, offer, pending) = Viewer::offer(true, true);
+        let offer = offer.to_sdp_string();
+        assert!(offer.contains(VP8), "{offer}");
+        let clock = Clock::start();
+        let config = WebRtcConfig::default();
+        let (host, answer) = WebRtc::answer(&offer.replace(VP8, FLEXFEC), config, clock).unwrap();
+        let group = |name| {
+            let line = answer.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split(' ').map(|ssrc| ssrc.parse().unwrap()).collect::<Vec<u32>>()
+        };
+        let (repeats, parity) = (group("a=ssrc-group:FID "), group("a=ssrc-group:FEC-FR "));
+        assert_eq!(parity[0], repeats[0]);
+        assert!(answer.contains(&format!("a=ssrc:{} cname:", parity[1])));
+        viewer.blocked = Some(repeats[1]);
+        viewer.accept(pending, &answer.replace(FLEXFEC, VP8));
+        let mut session = Session { host, viewer, clock, events: Vec::new(), answer };
+        session.connect();
+        session
     }
 
     fn connected() -> Session {
         let mut session = Session::negotiated();
-        session.until("all channels", |s| {
+        session.connect();
+        session
+    }
+
+    fn connect(&mut self) {
+        self.until("all channels", |s| {
             s.viewer.open.len() == Channel::ALL.len()
                 && s.events.iter().filter(|event| matches!(event, Event::ChannelOpen(_))).count()
                     == Channel::ALL.len()
         });
-        session
     }
 
     /// Lets both sides work until `done`.
     fn until(&mut self, what: &str, done: impl Fn(&Session) -> bool) {
+        self.until_after(what, |session| done(session));
+    }
+
+    /// The same, with something to do before each look.
+    fn until_after(&mut self, what: &str, mut done: impl FnMut(&mut Session) -> bool) {
         let start = Instant::now();
         while !done(self) {
             assert!(
@@ -277,8 +319,8 @@ impl Session {
 
     /// The distinct packets that arrived, in the order of their sequence numbers: when, marker and second byte.
     fn arrived(&self) -> Vec<(u32, bool, u8)> {
-        let mut packets: Vec<&RtpPacket> =
-            self.viewer.packets.iter().filter(|p| p.payload.len() > 1).collect();
+        let pictures = self.viewer.packets.iter().filter(|p| *p.header.payload_type != PARITY);
+        let mut packets: Vec<&RtpPacket> = pictures.filter(|p| p.payload.len() > 1).collect();
         packets.sort_by_key(|packet| packet.seq_no);
         packets.dedup_by_key(|packet| packet.seq_no);
         packets.iter().map(|p| (p.header.timestamp, p.header.marker, p.payload[1])).collect()
@@ -371,6 +413,41 @@ fn the_host_hears_which_pictures_have_arrived_whole_and_says_what_they_refer_to(
 }
 
 #[test]
+fn what_parity_repairs_counts_as_arrived() {
+    let mut session = Session::repaired();
+    session.viewer.lose = (0..4_000).filter(|number| number % 11 == 5).collect();
+    let repaired = |session: &Session| {
+        let came = session.arrived();
+        let lacking =
+            |number: u32| came.iter().filter(|(at, ..)| *at == number * 3_000).count() < 12;
+        let whole = session.events.iter().filter_map(|event| match event {
+            Event::Arrived(number) => Some(*number),
+            _ => None,
+        });
+        whole.filter(|number| lacking(*number)).count()
+    };
+    let mut frame = 0;
+    session.until_after("pictures are repaired", |session| {
+        session.send_frame(frame, 12);
+        frame += 1;
+        repaired(session) >= 5
+    });
+    let parity = session.viewer.packets.iter().filter(|p| *p.header.payload_type == PARITY);
+    assert!(parity.clone().count() >= 5);
+    assert!(parity.clone().all(|packet| packet.header.ext_vals.transport_cc.is_some()));
+    assert!(session.host.path().parity > Bitrate::ZERO);
+}
+
+#[test]
+fn a_path_without_losses_has_no_parity() {
+    let mut session = Session::repaired();
+    (0..60).for_each(|frame| session.send_frame(frame, 12));
+    session.until("720 packets", |s| s.arrived().len() == 720);
+    assert_eq!(session.host.path().parity, Bitrate::ZERO);
+    assert!(session.viewer.packets.iter().all(|p| *p.header.payload_type != PARITY));
+}
+
+#[test]
 fn the_viewer_can_ask_for_a_key_frame() {
     let mut session = Session::connected();
     session.send_frame(0, 2);
@@ -451,6 +528,24 @@ fn an_ice_restart_keeps_the_session() {
     session.until("a frame", |s| s.arrived().len() == 5);
     session.viewer.say(Channel::Input, b"still there");
     session.until("a message", |s| s.has(&Event::Data(Channel::Input, b"still there".to_vec())));
+}
+
+#[test]
+fn an_ice_restart_keeps_the_streams_and_what_repairs_what() {
+    let mut session = Session::repaired();
+    let mut api = session.viewer.rtc.sdp_api();
+    api.ice_restart(true);
+    let (offer, pending) = api.apply().unwrap();
+    let offer = offer.to_sdp_string().replace(VP8, FLEXFEC);
+    let answer = session.host.handle_signal(Remote::Offer(&offer)).unwrap().unwrap();
+    let sources = |answer: &str| {
+        let lines = answer.lines().filter(|line| line.starts_with("a=ssrc"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(sources(&answer), sources(&session.answer));
+    session.viewer.accept(pending, &answer.replace(FLEXFEC, VP8));
+    session.send_frame(0, 5);
+    session.until("a frame", |s| s.arrived().len() == 5);
 }
 
 #[test]
@@ -569,4 +664,30 @@ fn nonsense_is_refused_and_the_session_goes_on() {
     assert!(matches!(session.host.handle_signal(Remote::Candidate(hidden)), Ok(None)));
     session.send_frame(0, 5);
     session.until("a frame", |s| s.arrived().len() == 5);
+}
+
+#[test]
+fn a_server_that_answers_is_sent_what_it_takes_and_one_that_does_not_is_refused() {
+    let clock = Clock::start();
+    let offer = |format| {
+        let config = WebRtcConfig { formats: vec![format], ..WebRtcConfig::default() };
+        WebRtc::offer(config, clock).unwrap()
+    };
+    let (offered, sdp) = offer(VideoFormat::default());
+    assert!(sdp.contains("H264/90000") && !sdp.contains("AV1/90000"), "{sdp}");
+    assert!(sdp.contains("a=sendonly") && sdp.contains("a=candidate:"), "{sdp}");
+    let answer = |sdp: &str| {
+        let mut server = Rtc::builder().enable_h264(true).build(Instant::now());
+        server.add_local_candidate(Candidate::host("192.0.2.9:9".parse().unwrap(), "udp").unwrap());
+        let offer = SdpOffer::from_sdp_string(sdp).unwrap();
+        server.sdp_api().accept_offer(offer).unwrap().to_sdp_string()
+    };
+    let session = offered.accept(&answer(&sdp)).unwrap();
+    assert_eq!(session.formats().collect::<Vec<_>>(), [VideoFormat::default()]);
+
+    for bad in ["", "v=0", "<html>no</html>"] {
+        let (offered, _) = offer(VideoFormat::default());
+        let refused = offered.accept(bad).err();
+        assert!(matches!(refused, Some(NegotiationError::MalformedAnswer(_))), "{refused:?}");
+    }
 }

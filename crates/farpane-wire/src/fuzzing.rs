@@ -1,8 +1,9 @@
 //! Bodies of the fuzz targets, kept here so that they compile with the code they attack.
 
+use crate::opening::{MAX_OPENING, Opening};
 use crate::v1::{
     ControlMessage, CursorMessage, InputMessage, PointerMessage, Session, Signal, StatsMessage,
-    signal::Body,
+    StreamMessage, signal::Body,
 };
 use crate::{Message, decode_channel, decode_signal};
 
@@ -20,7 +21,7 @@ pub fn signal(data: &[u8]) {
     }
 }
 
-/// A message of a data channel; the first byte says of which.
+/// A message of a data channel or of a stream; the first byte says of which.
 ///
 /// # Panics
 /// As [`signal`].
@@ -31,12 +32,38 @@ pub fn channel(data: &[u8]) {
         }
     }
     let Some((channel, data)) = data.split_first() else { return };
-    match channel % 5 {
+    match channel % 6 {
         0 => read::<InputMessage>(data),
         1 => read::<PointerMessage>(data),
         2 => read::<CursorMessage>(data),
         3 => read::<ControlMessage>(data),
-        _ => read::<StatsMessage>(data),
+        4 => read::<StatsMessage>(data),
+        _ => read::<StreamMessage>(data),
+    }
+}
+
+/// The first bytes of a TCP connection.
+///
+/// # Panics
+/// When more are wanted than are allowed, when what follows a check or how it was cut makes a difference, or when the
+/// addressee is not in it.
+pub fn opening(data: &[u8]) {
+    let whole = crate::opening::opening(data);
+    if let Opening::Incomplete(wanted) = whole {
+        assert!(wanted > data.len() && wanted <= MAX_OPENING);
+    }
+    if let Opening::Check { ufrag } = whole {
+        assert!(data.windows(ufrag.len()).any(|window| window == ufrag.as_bytes()));
+    }
+    // As it comes in, each time as much as is asked for.
+    let mut len = 0;
+    loop {
+        match crate::opening::opening(&data[..len]) {
+            Opening::Incomplete(wanted) if wanted <= data.len() => len = wanted,
+            // A first byte alone may rule a check out.
+            Opening::Incomplete(_) => break assert!(!matches!(whole, Opening::Check { .. })),
+            decided => break assert_eq!(decided, whole),
+        }
     }
 }
 

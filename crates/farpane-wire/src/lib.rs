@@ -1,10 +1,12 @@
 //! Every serialised message of the product, versioned: generated from `proto/farpane.proto`.
 //!
-//! The same schema makes the browser's types, and golden vectors in `golden/` hold both to the same bytes.
+//! The same schema makes the browser's types, and golden vectors in `golden/` hold both to the same bytes. The one thing
+//! here that is not ours is the [`opening`] of a TCP connection that carries media.
 
 #![forbid(unsafe_code)]
 
 pub mod fuzzing;
+pub mod opening;
 
 pub use prost::{DecodeError, Message};
 

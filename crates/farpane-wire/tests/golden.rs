@@ -38,8 +38,12 @@ impl Golden {
         self.add(name, "Session", Session { body: Some(body) });
     }
 
+    fn stream(&mut self, name: &str, message: StreamMessage) {
+        self.add(name, "StreamMessage", message);
+    }
+
     fn input(&mut self, name: &str, body: input_message::Body) {
-        self.add(name, "InputMessage", InputMessage { body: Some(body) });
+        self.add(name, "InputMessage", InputMessage { body: Some(body), number: 1 });
     }
 
     fn cursor(&mut self, name: &str, body: cursor_message::Body) {
@@ -88,6 +92,11 @@ fn messages_have_the_golden_bytes() {
         }),
     );
 
+    let opening = Some(Sealed { seq: 0, payload: Vec::new(), mac: (0..32).collect() });
+    golden.signal("resume", signal::Body::Resume(Resume { line: 1, opening }));
+    let shown = Session { body: Some(session::Body::Shown(Shown { formats: vec![2, 1, 3] })) };
+    let opening = Sealed { seq: 0, payload: shown.encode_to_vec(), mac: (0..32).collect() };
+    golden.signal("stream", signal::Body::Stream(Resume { line: 2, opening: Some(opening) }));
     golden.session("waiting", session::Body::Waiting(Waiting { seconds: 60 }));
     golden.session(
         "admitted",
@@ -120,6 +129,31 @@ fn messages_have_the_golden_bytes() {
         }),
     );
 
+    golden.session("shown", session::Body::Shown(Shown { formats: vec![2, 1, 3] }));
+    let fragment = Fragment {
+        payload: vec![0x67, 0x42],
+        format: StreamFormat::StreamH264.into(),
+        rtp_time: 4_000_000_000,
+        key_frame: true,
+        last_of_picture: false,
+    };
+    let last = Fragment { payload: vec![0x68], last_of_picture: true, ..fragment.clone() };
+    let delta = Fragment {
+        payload: vec![0x10],
+        format: StreamFormat::StreamAv1444.into(),
+        last_of_picture: true,
+        ..Fragment::default()
+    };
+    let fragments = vec![fragment, last, delta];
+    golden.stream("fragments", StreamMessage { fragments, ..StreamMessage::default() });
+    let letters = vec![
+        Letter { channel: StreamChannel::ChannelInput.into(), message: vec![0x22, 0] },
+        Letter { channel: StreamChannel::ChannelStats.into(), message: vec![0x12, 0] },
+    ];
+    golden.stream("letters", StreamMessage { letters, ..StreamMessage::default() });
+    let arrivals =
+        vec![Arrival { next: 3, at_us: 5_000_000_000 }, Arrival { next: u64::MAX, at_us: 1 }];
+    golden.stream("arrivals", StreamMessage { arrivals, ..StreamMessage::default() });
     golden.input("key_down", input_message::Body::Key(Key { usage: 0x04, down: true }));
     golden.input("key_up", input_message::Body::Key(Key { usage: 0xe7, down: false }));
     golden.input(
@@ -146,7 +180,10 @@ fn messages_have_the_golden_bytes() {
     );
     golden.input("release_all", input_message::Body::ReleaseAll(ReleaseAll {}));
 
-    golden.add("pointer", "PointerMessage", PointerMessage { seq: 128, at });
+    golden.add("pointer", "PointerMessage", PointerMessage { seq: 128, at, copies: Vec::new() });
+    let body = Some(input_message::Body::Key(Key { usage: 0x04, down: true }));
+    let copies = vec![InputMessage { body, number: 300 }];
+    golden.add("copy", "PointerMessage", PointerMessage { seq: 0, at: None, copies });
 
     golden.cursor(
         "cursor_shape",
@@ -237,7 +274,16 @@ fn messages_have_the_golden_bytes() {
                 rtt_us: 1_200,
                 loss_permille: 5,
                 route: "direct, UDP, IPv4".to_owned(),
+                ..PathReport::default()
             }),
+        },
+    );
+    golden.add(
+        "stats with repairs",
+        "StatsMessage",
+        StatsMessage {
+            frames: Vec::new(),
+            path: Some(PathReport { resent_kbps: 4, parity_kbps: 6, ..PathReport::default() }),
         },
     );
 

@@ -8,6 +8,7 @@ use farpane_bench::Coder;
 use farpane_bench::scene::Scene;
 use farpane_host::Source;
 use farpane_media::{Bitrate, Chroma, Codec, Size, VideoFormat};
+use url::Url;
 
 use crate::values;
 
@@ -22,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Share this desktop with whoever holds the one-time code that is printed
     Share(ShareOptions),
+    /// Send this desktop to a player or recorder by plain RTP, without a code and unencrypted; or to a WHIP server
+    Stream(StreamOptions),
     /// Measure, and compare with others
     #[command(subcommand)]
     Bench(Bench),
@@ -134,6 +137,19 @@ pub struct ShareOptions {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
+    /// Serve the page by https, with a certificate that is made here, unless --tls-cert names another; browsers warn of
+    /// one that they do not know
+    #[arg(long)]
+    pub tls: bool,
+
+    /// The page's certificate and those that vouch for it, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's key, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// Let in whoever knows the code without asking here
     #[arg(long)]
     pub accept: bool,
@@ -151,6 +167,49 @@ pub struct ShareOptions {
     pub chroma: ChromaChoice,
 
     /// Print one JSON object a line for programs; with questions, read y or n from standard input
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct StreamOptions {
+    /// Where the player listens; RTCP takes the next port. A multicast address reaches whoever on this network listens
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = values::destination, required_unless_present = "whip")]
+    pub to: Option<SocketAddr>,
+
+    /// Where to write the description that players open
+    #[arg(long, value_name = "FILE", default_value = "farpane.sdp")]
+    pub sdp: PathBuf,
+
+    /// The WHIP address of a server that passes the stream on to many viewers; in place of --to
+    #[arg(long, value_name = "URL", value_parser = values::server, conflicts_with_all = ["to", "sdp", "key_frames"])]
+    pub whip: Option<Url>,
+
+    /// A file with the token that this server wants
+    #[arg(long, value_name = "FILE", requires = "whip", conflicts_with = "to")]
+    pub whip_token: Option<PathBuf>,
+
+    /// What to send, as with share: an X11 display such as :0 [default: $DISPLAY]; a drawn scene such as
+    /// synthetic:scroll; or recorded frames, replay:FILE
+    #[arg(long, value_name = "DISPLAY")]
+    pub display: Option<Source>,
+
+    #[arg(long, value_name = "CODEC", default_value = "h264", value_parser = values::one_codec, help = values::one_codec_help())]
+    pub codec: Codec,
+
+    /// 420, which every player shows, or 444
+    #[arg(long, value_name = "CHROMA", default_value = "420", value_parser = values::chroma)]
+    pub chroma: Chroma,
+
+    /// Bits a second at most; fewer when a player reports losses
+    #[arg(long, value_name = "RATE", default_value = "8M", value_parser = values::bitrate)]
+    pub bitrate: Bitrate,
+
+    /// Seconds between key frames, at which players begin that do not say that they are there
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub key_frames: u64,
+
+    /// Print one JSON object a line for programs
     #[arg(long)]
     pub json: bool,
 }
@@ -205,6 +264,16 @@ mod tests {
             &["farpane", "share", "--nope"][..],
             &["farpane", "share", "--display", "nowhere"],
             &["farpane"],
+            &["farpane", "share", "--tls-cert", "a.pem"],
+            &["farpane", "share", "--tls-key", "a.pem"],
+            &["farpane", "stream"],
+            &["farpane", "stream", "--to", "127.0.0.1"],
+            &["farpane", "stream", "--whip", "ftp://example.org/"],
+            &["farpane", "stream", "--whip", "https://example.org/", "--to", "127.0.0.1:5004"],
+            &["farpane", "stream", "--to", "127.0.0.1:5004", "--whip-token", "t"],
+            &["farpane", "stream", "--to", "127.0.0.1:0"],
+            &["farpane", "stream", "--to", "127.0.0.1:65535"],
+            &["farpane", "stream", "--to", "127.0.0.1:5004", "--key-frames", "0"],
             &["farpane", "bench"],
             &["farpane", "bench", "codec", "--scenes", "snow"],
             &["farpane", "bench", "codec", "--encoders", "divx"],
@@ -242,8 +311,13 @@ mod tests {
     #[test]
     fn the_documented_options_are_taken() {
         let line = "farpane share --display synthetic:scroll --listen 127.0.0.1:0 --accept --view-only --codec h264 \
-                    --chroma 420 --json";
-        assert!(Cli::try_parse_from(line.split(' ')).is_ok());
+                    --chroma 420 --json --tls --tls-cert a.pem --tls-key b.pem";
+        assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
+        let line = "farpane stream --to [::1]:5004 --sdp a.sdp --display synthetic:scroll --codec h264 --chroma 444 \
+                    --bitrate 4M --key-frames 2 --json";
+        assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
+        let line = "farpane stream --whip https://example.org/whip/room --whip-token file --bitrate 4M --codec h264";
+        assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
         let line = "farpane bench codec --scenes clock,film --encoders h264,x264 --bitrates 2M,800k --chroma 420,444 \
                     --size 1920x1080 --seconds 1.5 --threads 1,2 --file a.y4m b.bgrx --fps 30 --json - --csv c --html h";
         assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());

@@ -3,6 +3,7 @@
 //! A thread of its own writes: a program that stops reading its pipe must not stop the share with it.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::share::{Show, Whereabouts};
+use crate::stream::Tell;
 
 /// While so many lines wait for a reader, statistics are left out.
 const MANY: usize = 64;
@@ -79,6 +81,7 @@ impl Show for Json {
                     "url": place.url(code),
                     "code": code.reveal(),
                     "expires_s": expires_in.as_secs_f64().round() as u64,
+                    "fingerprint": place.fingerprint,
                 });
                 self.line("ready", value);
             }
@@ -131,6 +134,35 @@ impl Show for Json {
     fn stopped(&mut self) {}
 }
 
+impl Tell for Json {
+    fn note(&mut self, text: &str) {
+        self.line("note", json!({ "text": text }));
+    }
+
+    fn streaming(&mut self, to: &str, sdp: Option<&Path>) {
+        let sdp = sdp.map(|sdp| sdp.display().to_string());
+        self.line("ready", json!({ "to": to, "sdp": sdp }));
+    }
+
+    fn report(&mut self, report: &Report) {
+        self.write(line("stats", stats(report)), MANY);
+    }
+
+    fn path_lost(&mut self, _: &str) {
+        self.line("reconnecting", json!({}));
+    }
+
+    fn path_restored(&mut self) {
+        self.line("reconnected", json!({}));
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        Show::failure(self, failure);
+    }
+
+    fn stopped(&mut self) {}
+}
+
 fn stats(report: &Report) -> Value {
     let millis =
         |delay: Option<std::time::Duration>| delay.map(|delay| round(delay.as_secs_f64() * 1e3));
@@ -138,6 +170,8 @@ fn stats(report: &Report) -> Value {
         "size": report.size.to_string(),
         "fps": round(report.fps),
         "mbps": round(report.sent.as_mbps()),
+        "resent_mbps": round(report.resent.as_mbps()),
+        "parity_mbps": round(report.parity.as_mbps()),
         "estimate_mbps": round(report.estimate.as_mbps()),
         "rtt_ms": round(report.rtt.as_secs_f64() * 1e3),
         "loss": round(report.loss),
@@ -196,7 +230,7 @@ mod tests {
     fn a_reader_that_stops_reading_costs_lines_and_nothing_else() {
         let (reader, pipe) = mpsc::channel();
         let mut json = Json::to(Pipe(pipe));
-        let place = Whereabouts { bases: Vec::new(), local_only: true };
+        let place = Whereabouts { bases: Vec::new(), local_only: true, fingerprint: None };
         for _ in 0..2 * TOO_MANY {
             json.event(&Event::Report(Report::default()), &place);
         }

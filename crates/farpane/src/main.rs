@@ -4,13 +4,16 @@
 
 mod answers;
 mod bench;
+mod certificate;
 mod cli;
 mod failure;
 mod interrupts;
 mod json;
 mod share;
+mod stream;
 mod terminal;
 mod values;
+mod whip;
 
 use std::process::ExitCode;
 
@@ -29,13 +32,14 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     match command {
-        Command::Share(options) => share(options),
+        Command::Share(options) => until_done(share::run(options)),
+        Command::Stream(options) => until_done(stream::run(options)),
         Command::Bench(Bench::Codec(options)) => bench::codec::run(&options),
         Command::Bench(Bench::Pipeline(options)) => bench::pipeline::run(&options),
     }
 }
 
-fn share(options: cli::ShareOptions) -> ExitCode {
+fn until_done(command: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -43,10 +47,19 @@ fn share(options: cli::ShareOptions) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(share::run(options));
+    let code = runtime.block_on(command);
     // A thread that reads the terminal never returns; it must not keep the process.
     runtime.shutdown_background();
     code
+}
+
+/// What this machine is called, for those who see it.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "this desktop".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// `FARPANE_CPU` lowers the vector instructions that are used, to see and test what older machines do.

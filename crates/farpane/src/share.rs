@@ -2,14 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use farpane_host::{Code, Event, RoutingId, ShareConfig, Source, Visitor};
-use farpane_server::{BindError, Broker, Knock, Registration, Server};
+use farpane_host::{Caller, Code, Door, Event, RoutingId, ShareConfig, Source, Take, Visitor};
+use farpane_server::{Arrival, BindError, Broker, IceDoor, Knock, Registration, Server, Tls};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answers;
+use crate::certificate;
 use crate::cli::ShareOptions;
 use crate::failure::Failure;
+use crate::host_name;
 use crate::interrupts::Interrupts;
 use crate::json::Json;
 use crate::terminal::Terminal;
@@ -29,16 +32,18 @@ pub trait Show {
 pub struct Whereabouts {
     pub bases: Vec<String>,
     pub local_only: bool,
+    /// Of the page's certificate, if it has one.
+    pub fingerprint: Option<String>,
 }
 
 impl Whereabouts {
-    fn of(addr: SocketAddr) -> Whereabouts {
-        let ips =
-            if addr.ip().is_unspecified() { reachable(addr.is_ipv6()) } else { vec![addr.ip()] };
-        let base = |ip: IpAddr| format!("http://{}/", SocketAddr::new(ip, addr.port()));
+    fn of(addr: SocketAddr, tls: Option<&Tls>) -> Whereabouts {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let base = |ip: IpAddr| format!("{scheme}://{}/", SocketAddr::new(ip, addr.port()));
         Whereabouts {
-            bases: ips.into_iter().map(base).collect(),
+            bases: ips(addr).into_iter().map(base).collect(),
             local_only: addr.ip().is_loopback(),
+            fingerprint: tls.map(|tls| tls.fingerprint().to_owned()),
         }
     }
 
@@ -46,6 +51,11 @@ impl Whereabouts {
     pub fn url(&self, code: &Code) -> String {
         format!("{}#{}", self.bases[0], code.reveal())
     }
+}
+
+/// The addresses of what listens at `addr`, the best one first.
+fn ips(addr: SocketAddr) -> Vec<IpAddr> {
+    if addr.ip().is_unspecified() { reachable(addr.is_ipv6()) } else { vec![addr.ip()] }
 }
 
 /// The addresses under which other machines can reach this one: first the one that the default route leaves from, rather
@@ -94,8 +104,15 @@ pub async fn run(options: ShareOptions) -> ExitCode {
 }
 
 async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure> {
-    let server = bind(options.listen).await?;
-    let place = Whereabouts::of(server.local_addr());
+    let mut server = bind(options.listen).await?;
+    let (tls, note) = tls(&options, server.local_addr())?;
+    let place = Whereabouts::of(server.local_addr(), tls.as_ref());
+    if let Some(note) = note {
+        show.event(&Event::Note(note), &place);
+    }
+    if let Some(tls) = tls {
+        server = server.with_tls(tls);
+    }
     let broker = server.broker();
     let config = ShareConfig {
         formats: options.formats(),
@@ -103,6 +120,7 @@ async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure
         accept: options.accept,
         view_only: options.view_only,
         host_name: host_name(),
+        door: Some(Arc::new(Entrance { addr: server.local_addr(), ice: server.ice_door() })),
     };
     let (events, mut happened) = mpsc::unbounded_channel();
     let (stop, stopping) = watch::channel(false);
@@ -140,6 +158,24 @@ async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure
     Ok(ended?)
 }
 
+/// What the page is served with, and what the person should know of it.
+fn tls(options: &ShareOptions, addr: SocketAddr) -> Result<(Option<Tls>, Option<String>), Failure> {
+    if let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) {
+        return Ok((Some(certificate::read(chain, key)?), None));
+    }
+    if !options.tls {
+        return Ok((None, None));
+    }
+    let mut addresses = ips(addr);
+    addresses.push(if addr.is_ipv6() {
+        Ipv6Addr::LOCALHOST.into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
+    });
+    let (tls, note) = certificate::own(&addresses, &host_name())?;
+    Ok((Some(tls), note))
+}
+
 /// With no address asked for, the next free port will do; a named one is taken or not.
 async fn bind(listen: Option<SocketAddr>) -> Result<Server, BindError> {
     match (listen, Server::bind(listen.unwrap_or(DEFAULT_LISTEN)).await) {
@@ -147,14 +183,6 @@ async fn bind(listen: Option<SocketAddr>) -> Result<Server, BindError> {
             Server::bind(SocketAddr::new(addr.ip(), port)).await
         }
         (_, bound) => bound,
-    }
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "this desktop".to_owned(),
-        name => name.to_owned(),
     }
 }
 
@@ -205,4 +233,23 @@ fn register(broker: &Broker, visitors: mpsc::Sender<Visitor>) -> (RoutingId, Reg
         visitors.try_send(Visitor { from, incoming, outgoing, admit }).is_ok()
     });
     (place.routing_id(), place)
+}
+
+/// The built-in meeting point's port as a way in for media.
+#[derive(Debug)]
+struct Entrance {
+    addr: SocketAddr,
+    ice: IceDoor,
+}
+
+impl Door for Entrance {
+    fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    fn register(&self, ufrag: &str, take: Take) -> Box<dyn Send> {
+        Box::new(
+            self.ice.register(ufrag, move |Arrival { stream, read }| take(Caller { stream, read })),
+        )
+    }
 }

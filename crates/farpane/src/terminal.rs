@@ -2,11 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use farpane_host::{CONSENT_TIME, EndReason, Event, RefusalReason, Report};
 
 use crate::failure::Failure;
 use crate::share::{Show, Whereabouts};
+use crate::stream::Tell;
 
 pub struct Terminal {
     /// The status line is redrawn in place, which only a terminal can do.
@@ -57,8 +59,14 @@ impl Terminal {
         ));
         if place.local_only {
             self.say("Only this machine can open the page; --listen 0.0.0.0:8080 lets other machines in.");
-        } else {
-            self.say("The page is plain HTTP: use it on networks you trust, or through a tunnel.");
+        }
+        match &place.fingerprint {
+            Some(fingerprint) => self.say(&format!(
+                "A browser that does not know the page's certificate warns of it. It is the right one if its SHA-256 is\n\n    \
+                 {fingerprint}\n"
+            )),
+            None if place.local_only => {}
+            None => self.say("The page is plain HTTP: use it on networks you trust, or with --tls."),
         }
     }
 }
@@ -113,6 +121,44 @@ impl Show for Terminal {
 
     fn stopped(&mut self) {
         self.say("Sharing has stopped.");
+    }
+}
+
+impl Tell for Terminal {
+    fn note(&mut self, text: &str) {
+        self.say(&format!("Note: {text}"));
+    }
+
+    fn streaming(&mut self, to: &str, sdp: Option<&Path>) {
+        self.viewer = to.to_owned();
+        let Some(sdp) = sdp.map(Path::display) else {
+            return self.say(&format!("Sending this desktop to {to}. Ctrl-C stops it."));
+        };
+        self.say(&format!(
+            "Sending this desktop to {to}, unencrypted. To see it there, give the player {sdp}, as in\n\n    \
+             ffplay -protocol_whitelist file,udp,rtp {sdp}\n\nCtrl-C stops it."
+        ));
+    }
+
+    fn report(&mut self, report: &Report) {
+        let (fps, loss) = (report.fps, report.loss * 100.0);
+        self.status(&format!("{}  {}  {fps:.0} fps  {loss:.1} % lost", self.viewer, report.sent));
+    }
+
+    fn path_lost(&mut self, to: &str) {
+        self.say(&format!("Nothing gets to {to} now; trying again."));
+    }
+
+    fn path_restored(&mut self) {
+        self.say("It gets there again.");
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        Show::failure(self, failure);
+    }
+
+    fn stopped(&mut self) {
+        self.say("Nothing is sent any more.");
     }
 }
 

@@ -1,8 +1,11 @@
 //! Values on the command line: how they are written, and what is said about those that are not.
 
+use std::net::SocketAddr;
+
 use farpane_bench::Coder;
 use farpane_bench::scene::{SCENES, SIDES, Scene};
 use farpane_media::{Bitrate, Chroma, Codec, Size};
+use url::Url;
 
 use crate::cli::CodecChoice;
 
@@ -63,6 +66,20 @@ pub fn bitrate(text: &str) -> Result<Bitrate, String> {
     bits.filter(|bits| (1e4..=1e9).contains(bits))
         .map(|bits| Bitrate::bps(bits as u64))
         .ok_or_else(|| "write it as 800k or 2.5M, from 10k to 1000M".to_owned())
+}
+
+/// What speaks HTTP.
+pub fn server(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.filter(Url::has_host).ok_or_else(|| "write it as https://example.org/whip/room".to_owned())
+}
+
+/// With room for RTCP at the next port.
+pub fn destination(text: &str) -> Result<SocketAddr, String> {
+    let to = text.parse().ok().filter(|to: &SocketAddr| (1..u16::MAX).contains(&to.port()));
+    to.ok_or_else(|| {
+        "write it as 192.0.2.7:5004 or [2001:db8::7]:5004, with a port up to 65534".to_owned()
+    })
 }
 
 pub fn one_codec_help() -> &'static str {

@@ -23,7 +23,8 @@ const IP: usize = 8 + 20;
 /// While bytes wait, the engine is woken so often to look at them: a packet takes as long at 10 Mb/s.
 const STEP: Duration = Duration::from_millis(1);
 
-const ROUTE: Route = Route { relayed: false, ipv6: false };
+const ROUTE: Route =
+    Route { relayed: false, protocol: farpane_transport::Protocol::Udp, ipv6: false };
 
 /// A frame's packets on the link.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,8 +4,6 @@
 //!     ffplay -protocol_whitelist file,udp,rtp film.sdp
 //!     gst-launch-1.0 filesrc location=film.sdp ! sdpdemux ! decodebin ! videoconvert ! autovideosink
 
-mod rtcp;
-mod sdp;
 mod stream;
 
 use std::error::Error;
@@ -21,7 +19,7 @@ use farpane_bench::file::Format;
 use farpane_codec::{AccessUnit, EncoderConfig, Output, Picture, Request};
 use farpane_media::{Bitrate, Chroma, Codec, Time};
 
-use sdp::Session;
+use farpane_proto::sdp::Description;
 use stream::Stream;
 
 /// Sends a video file as RTP over UDP and prints the SDP that players want.
@@ -116,15 +114,17 @@ fn introduce(
     unit: &AccessUnit<'_>,
 ) -> Result<Stream, Box<dyn Error>> {
     let stream = Stream::open(options.to)?;
-    let session = Session {
+    let description = Description {
         id: stream.ssrc(),
         name: &options.file.file_name().unwrap_or_default().to_string_lossy(),
         from: stream.from()?,
         to: options.to,
         bitrate: Bitrate::kbps(options.kbps),
         codec,
+        listens: false,
     };
-    print!("{}", session.describe(unit));
+    let units = unit.units.iter().map(|range| &unit.data[range.clone()]);
+    print!("{}", description.write(units));
     eprintln!("Start the player, then press Enter.");
     io::stdin().read_line(&mut String::new())?;
     Ok(stream.start())

@@ -10,14 +10,9 @@ use farpane_codec::AccessUnit;
 use farpane_media::{Clock, Codec, Time};
 use farpane_proto::MAX_PAYLOAD;
 use farpane_proto::packetize::Packetizer;
+use farpane_proto::rtcp::SenderReport;
 use farpane_proto::rtp::{FIXED_LEN, Header};
-
-use crate::rtcp;
-
-/// The first of the numbers that are given a meaning by SDP alone.
-pub const PAYLOAD_TYPE: u8 = 96;
-/// Of video, in Hz.
-pub const RATE: u32 = 90_000;
+use farpane_proto::sdp::{CLOCK_RATE, PAYLOAD_TYPE};
 
 /// The least time between reports (RFC 3550, section 6.2).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -160,7 +155,7 @@ impl Stream {
 
     fn report(&mut self, goodbye: bool) -> io::Result<()> {
         let now = self.clock.now();
-        let report = rtcp::Report {
+        let report = SenderReport {
             ssrc: self.header.ssrc,
             unix: self.clock.unix(now),
             rtp_time: self.rtp_time(now),
@@ -171,7 +166,7 @@ impl Stream {
     }
 
     fn rtp_time(&self, time: Time) -> u32 {
-        self.base.wrapping_add(time.rtp(RATE))
+        self.base.wrapping_add(time.rtp(CLOCK_RATE))
     }
 }
 

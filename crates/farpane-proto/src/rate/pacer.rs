@@ -45,6 +45,13 @@ impl<T> Pacer<T> {
         self.queue.push_back(Waiting { since: now, bytes, last, packet });
     }
 
+    /// A packet that goes before all that wait, and is as old as the first of them.
+    pub fn push_first(&mut self, now: Time, bytes: usize, packet: T) {
+        self.bytes += bytes as u64;
+        let since = self.oldest().unwrap_or(now);
+        self.queue.push_front(Waiting { since, bytes, last: false, packet });
+    }
+
     /// The next packet, if it has its turn at `pace` and there is `room` for it on the way.
     pub fn pop(&mut self, now: Time, pace: Bitrate, room: u64) -> Option<T> {
         if self.next > now || room < self.queue.front()?.bytes as u64 {
@@ -134,6 +141,17 @@ mod tests {
         assert_eq!((pacer.packets(), pacer.bytes(), pacer.oldest()), (1, 1_000, Some(ms(1))));
         assert_eq!(pacer.pop(ms(5), PACE, 1_000), Some('a'));
         assert_eq!((pacer.packets(), pacer.bytes(), pacer.oldest()), (0, 0, None));
+    }
+
+    #[test]
+    fn what_goes_first_makes_nothing_younger() {
+        let mut pacer = Pacer::default();
+        pacer.push(ms(1), 1_000, true, 'b');
+        pacer.push_first(ms(5), 500, 'a');
+        assert_eq!((pacer.bytes(), pacer.oldest()), (1_500, Some(ms(1))));
+        assert_eq!([(); 2].map(|()| pacer.pop(ms(9), PACE, u64::MAX)), [Some('a'), Some('b')]);
+        pacer.push_first(ms(10), 500, 'c');
+        assert_eq!(pacer.oldest(), Some(ms(10)));
     }
 
     #[test]

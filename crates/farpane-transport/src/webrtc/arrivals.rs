@@ -1,16 +1,20 @@
 //! Which pictures have arrived whole, from transport-wide feedback on the packets that carried them.
 //!
 //! A packet arrives as it was first sent or as one of its repeats (RFC 4588), each with a transport-wide number of its own.
+//! It also has when parity has arrived that lacks nothing else, of which the viewer says nothing.
 
 use std::collections::VecDeque;
 
+use farpane_proto::fec;
 use str0m::rtp::{RtpHeader, Ssrc};
 
-use super::feedback::{Fate, extend};
+use super::feedback::extend;
+use crate::outbox::Fate;
 
 /// What is remembered of packets: two of the largest pictures.
 const MOST_PACKETS: usize = 8_192;
 const MOST_PICTURES: usize = 512;
+const MOST_PARITY: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
@@ -22,6 +26,15 @@ pub(super) struct Arrivals {
     first_packet: u64,
     /// With numbers that follow each other; some may never have been written.
     pictures: VecDeque<Picture>,
+    /// By rising transport-wide numbers.
+    parity: VecDeque<Parity>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Parity {
+    number: u64,
+    of: fec::Header,
+    arrived: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +116,14 @@ impl Arrivals {
         }
     }
 
+    /// A parity packet has left under a transport-wide number.
+    pub(super) fn handle_parity(&mut self, number: u64, of: fec::Header) {
+        if self.parity.len() == MOST_PARITY {
+            self.parity.pop_front();
+        }
+        self.parity.push_back(Parity { number, of, arrived: false });
+    }
+
     /// The viewer says what came; `whole` hears of each picture that thereby is there.
     pub(super) fn handle_report(&mut self, report: &[Fate], mut whole: impl FnMut(u32)) {
         for (number, _) in report.iter().filter(|(_, arrived)| arrived.is_some()) {
@@ -111,7 +132,32 @@ impl Arrivals {
             if let Some(Some(sequence)) = sent.copied() {
                 self.arrived(sequence, &mut whole);
             }
+            if let Ok(at) = self.parity.binary_search_by_key(number, |parity| parity.number) {
+                self.parity[at].arrived = true;
+            }
         }
+        while let Some((at, missing)) = self.usable() {
+            self.parity.remove(at);
+            if let Some(sequence) = missing {
+                self.arrived(sequence, &mut whole);
+            }
+        }
+    }
+
+    /// Parity that has arrived and is done with: one packet of it is missing, or none.
+    fn usable(&self) -> Option<(usize, Option<u64>)> {
+        let newest = self.first_packet + self.packets.len() as u64;
+        let arrived = |sequence: &u64| {
+            let at = sequence.checked_sub(self.first_packet);
+            at.and_then(|at| self.packets.get(at as usize)).is_some_and(|packet| packet.arrived)
+        };
+        let parity = self.parity.iter().enumerate().filter(|(_, parity)| parity.arrived);
+        parity.into_iter().find_map(|(at, parity)| {
+            let packets = parity.of.packets().map(|sequence| extend(newest, sequence));
+            let mut missing = packets.filter(|sequence| !arrived(sequence));
+            let first = missing.next();
+            missing.next().is_none().then_some((at, first))
+        })
     }
 
     fn arrived(&mut self, sequence: u64, whole: &mut impl FnMut(u32)) {
@@ -133,6 +179,8 @@ impl Arrivals {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn whole(arrivals: &mut Arrivals, sequences: &[u64]) -> Vec<u32> {
@@ -149,6 +197,34 @@ mod tests {
             .for_each(|(sequence, picture, last)| arrivals.handle_written(sequence, picture, last));
         assert_eq!(whole(&mut arrivals, &[12, 11, 11, 13]), [1]);
         assert_eq!(whole(&mut arrivals, &[9, 10, 10, 99]), [0]);
+    }
+
+    #[test]
+    fn what_parity_makes_has_arrived() {
+        let mut arrivals = Arrivals::default();
+        (0..6).for_each(|at| arrivals.handle_written(65_533 + at, at as u32 / 3, at % 3 == 2));
+        let header = RtpHeader::default();
+        let mut number = 0..;
+        for sequence_number in [65_533, 65_534, 65_535, 0, 1, 2] {
+            let header = RtpHeader { sequence_number, ..header.clone() };
+            arrivals.handle_sent(number.next().unwrap(), &header, &[], None);
+        }
+        // Of every other packet: the first, third and fifth, then the second, fourth and sixth.
+        for (base, number) in [(65_533, 6), (65_534, 7)] {
+            arrivals.handle_parity(number, fec::Header { ssrc: 0, base, mask: 0b010101 });
+        }
+        let mut report = |numbers: &[u64]| {
+            let fates: Vec<Fate> = numbers.iter().map(|at| (*at, Some(Duration::ZERO))).collect();
+            let mut whole = Vec::new();
+            arrivals.handle_report(&fates, |number| whole.push(number));
+            whole
+        };
+        // Makes the sixth; of the other row too much is missing, and so it is with the first.
+        assert_eq!(report(&[1, 3, 6, 7]), []);
+        assert_eq!(report(&[0]), []);
+        // The second picture has all now, and the third packet can be made, which the first lacked.
+        assert_eq!(report(&[4]), [1, 0]);
+        assert!(arrivals.parity.is_empty());
     }
 
     #[test]

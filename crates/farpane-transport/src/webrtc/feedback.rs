@@ -1,12 +1,11 @@
 //! Transport-wide numbers of packets, and reports on them (draft-holmer-rmcat-transport-wide-cc-extensions-01): packets and
 //! reports have the last 16 bits of a number only.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use str0m::rtp::rtcp::Twcc;
 
-/// The number of a packet, and when it arrived by the receiver's clock, if it did.
-pub(super) type Fate = (u64, Option<Duration>);
+use crate::outbox::Fate;
 
 pub(super) struct Feedback {
     /// The number of the packet that leaves next.

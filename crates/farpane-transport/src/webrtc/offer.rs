@@ -20,6 +20,8 @@ pub(super) struct Offer {
     pub video: String,
     /// The first ICE user name fragment; with bundled sections there is but one.
     pub ufrag: String,
+    /// The payload type of parity packets, if the viewer takes them.
+    pub parity: Option<u8>,
 }
 
 /// Leaves out the candidates that this host cannot use and checks the shape: one video section, and at most one for
@@ -31,7 +33,7 @@ pub(super) fn examine(sdp: &str) -> Result<Offer, NegotiationError> {
     }
     let mut clean = String::with_capacity(sdp.len());
     let (mut section, mut videos, mut channels, mut candidates) = ("", 0, 0, 0);
-    let (mut video, mut ufrag) = (None, "");
+    let (mut video, mut ufrag, mut parity) = (None, "", None);
     for line in sdp.lines() {
         if let Some(media) = line.strip_prefix("m=") {
             section = media.split(' ').next().unwrap_or_default();
@@ -48,6 +50,11 @@ pub(super) fn examine(sdp: &str) -> Result<Offer, NegotiationError> {
         if let Some(mid) = line.strip_prefix("a=mid:").filter(|_| section == "video") {
             video = Some(mid.to_owned());
         }
+        if section == "video"
+            && let Some((payload_type, "flexfec-03/90000")) = rtp_map(line)
+        {
+            parity = parity.or(Some(payload_type));
+        }
         if ufrag.is_empty()
             && let Some(value) = line.strip_prefix("a=ice-ufrag:")
         {
@@ -63,11 +70,18 @@ pub(super) fn examine(sdp: &str) -> Result<Offer, NegotiationError> {
         clean.push_str("\r\n");
     }
     match (video, videos, channels) {
-        (Some(video), 1, 0..=1) => Ok(Offer { sdp: clean, video, ufrag: ufrag.to_owned() }),
+        (Some(video), 1, 0..=1) => Ok(Offer { sdp: clean, video, ufrag: ufrag.to_owned(), parity }),
         _ => Err(malformed(
             "it needs exactly one video section, with a mid, and at most one for data channels",
         )),
     }
+}
+
+/// A dynamic payload type and its format.
+fn rtp_map(line: &str) -> Option<(u8, &str)> {
+    let (payload_type, format) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+    let payload_type = payload_type.parse().ok().filter(|number| (35..=127).contains(number))?;
+    Some((payload_type, format.trim_end()))
 }
 
 /// A description that [`examine`] has passed, without its candidates.

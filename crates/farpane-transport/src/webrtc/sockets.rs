@@ -3,11 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
-
-use crate::waker::{self, Waker};
 
 /// More addresses than a machine has that is not a router; each costs a socket and connectivity checks.
 const MAX_SOCKETS: usize = 16;
@@ -89,7 +86,8 @@ impl Sockets {
         }
     }
 
-    fn flush(&mut self) {
+    /// Goes on sending where there is room again.
+    pub fn flush(&mut self) {
         while let Some((at, to, bytes)) = self.pending.pop_front() {
             if matches!(self.try_send(at, to, &bytes), Err(ErrorKind::WouldBlock)) {
                 self.pending.push_front((at, to, bytes));
@@ -112,21 +110,18 @@ impl Sockets {
         )
     }
 
-    /// Sleeps until there is something to read or to go on sending, the waker rings or `timeout` is over, and goes on
-    /// sending.
-    pub fn sleep(&mut self, waker: &Waker, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn count(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// What to wait for.
+    pub fn interests(&self) -> impl Iterator<Item = PollFd<'_>> {
         // Room is asked for where it lacks: elsewhere there always is some.
         let full = self.pending.front().map(|(at, ..)| *at);
-        let interest = |at| {
-            if full == Some(at) { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }
-        };
-        let mut fds = Vec::with_capacity(1 + self.sockets.len());
-        fds.push(PollFd::new(waker, PollFlags::IN));
-        let sockets = self.sockets.iter().enumerate();
-        fds.extend(sockets.map(|(at, (_, socket))| PollFd::new(socket, interest(at))));
-        waker::sleep(&mut fds, timeout)?;
-        self.flush();
-        Ok(())
+        self.sockets.iter().enumerate().map(move |(at, (_, socket))| {
+            let out = if full == Some(at) { PollFlags::OUT } else { PollFlags::empty() };
+            PollFd::new(socket, PollFlags::IN | out)
+        })
     }
 
     /// Some datagram that has arrived, without waiting for one.

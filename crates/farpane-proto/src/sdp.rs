@@ -1,16 +1,19 @@
-//! The description of a video stream (RFC 8866), with what its codec wants said of it.
+//! The description of a video stream in plain RTP (RFC 8866), with what its codec wants said of it.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use farpane_codec::AccessUnit;
 use farpane_media::{Bitrate, Codec};
 
-use crate::stream::{PAYLOAD_TYPE, RATE};
+/// The first of the numbers that are given a meaning by a description alone (RFC 3551, section 6).
+pub const PAYLOAD_TYPE: u8 = 96;
+/// Of video, in Hz.
+pub const CLOCK_RATE: u32 = 90_000;
 
 /// What there is to say besides.
-pub struct Session<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
     /// Unlike that of any other session of this machine.
     pub id: u32,
     pub name: &'a str,
@@ -18,30 +21,41 @@ pub struct Session<'a> {
     pub to: SocketAddr,
     pub bitrate: Bitrate,
     pub codec: Codec,
+    /// Whether the sender listens to players that lack a picture (RFC 4585, RFC 5104).
+    pub listens: bool,
 }
 
-impl Session<'_> {
-    /// Describes a stream that begins with the key frame `first`.
-    pub fn describe(&self, first: &AccessUnit<'_>) -> String {
-        let mut units = first.units.iter().map(|unit| &first.data[unit.clone()]);
+impl Description<'_> {
+    /// Describes a stream that begins with a key frame of these NAL units or OBUs.
+    pub fn write<'u>(&self, mut first: impl Iterator<Item = &'u [u8]>) -> String {
         let parameters = match self.codec {
-            Codec::Av1 => units.find_map(av1),
-            _ => h264(units),
+            Codec::Av1 => first.find_map(av1),
+            _ => h264(first),
         };
-        let Session { id, name, from, to, .. } = self;
+        let Description { id, name, from, to, .. } = self;
         // IPv4 multicast has to say how far it goes: as far as sockets send it unless told otherwise.
         let reach = if to.is_ipv4() && to.ip().is_multicast() { "/1" } else { "" };
         let name: String = name.chars().filter(|letter| !letter.is_control()).collect();
         let (coding, kbps) = (self.codec.encoding_name(), self.bitrate.as_bps() / 1_000);
+        let (profile, feedback) = match self.listens {
+            true => (
+                "RTP/AVPF",
+                format!(
+                    "a=rtcp-fb:{PAYLOAD_TYPE} nack pli\r\na=rtcp-fb:{PAYLOAD_TYPE} ccm fir\r\n"
+                ),
+            ),
+            false => ("RTP/AVP", String::new()),
+        };
         let mut sdp = format!(
             "v=0\r\n\
              o=- {id} 0 {}\r\n\
              s={name}\r\n\
              c={}{reach}\r\n\
              t=0 0\r\n\
-             m=video {} RTP/AVP {PAYLOAD_TYPE}\r\n\
+             m=video {} {profile} {PAYLOAD_TYPE}\r\n\
              b=AS:{kbps}\r\n\
-             a=rtpmap:{PAYLOAD_TYPE} {coding}/{RATE}\r\n",
+             a=rtpmap:{PAYLOAD_TYPE} {coding}/{CLOCK_RATE}\r\n\
+             {feedback}",
             address(*from),
             address(to.ip()),
             to.port(),
@@ -84,4 +98,38 @@ fn av1(obu: &[u8]) -> Option<String> {
     // Lower levels have no tiers.
     let tier = if level > 7 { tier } else { 0 };
     (first & OTHERWISE == 0).then(|| format!("profile={profile};level-idx={level};tier={tier}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_says_where_what_and_how() {
+        let description = Description {
+            id: 7,
+            name: "a\r\nb",
+            from: "192.0.2.1".parse().unwrap(),
+            to: "233.252.0.1:5004".parse().unwrap(),
+            bitrate: Bitrate::mbps(8),
+            codec: Codec::H264,
+            listens: true,
+        };
+        let units: [&[u8]; 3] = [&[0x67, 0x42, 0xc0, 0x1f, 9], &[0x68, 1], &[0x65, 2]];
+        assert_eq!(
+            description.write(units.into_iter()),
+            "v=0\r\no=- 7 0 IN IP4 192.0.2.1\r\ns=ab\r\nc=IN IP4 233.252.0.1/1\r\nt=0 0\r\n\
+             m=video 5004 RTP/AVPF 96\r\nb=AS:8000\r\na=rtpmap:96 H264/90000\r\n\
+             a=rtcp-fb:96 nack pli\r\na=rtcp-fb:96 ccm fir\r\n\
+             a=fmtp:96 packetization-mode=1;profile-level-id=42c01f;sprop-parameter-sets=Z0LAHwk=,aAE=\r\n"
+        );
+        let to = "[::1]:5004".parse().unwrap();
+        let description = Description { to, codec: Codec::Av1, listens: false, ..description };
+        let units: [&[u8]; 1] = [&[0x0a, 11, 0, 0, 0, 0x4a, 0x2b]];
+        let written = description.write(units.into_iter());
+        assert!(written.contains("c=IN IP6 ::1\r\n"), "{written}");
+        assert!(written.ends_with(
+            "RTP/AVP 96\r\nb=AS:8000\r\na=rtpmap:96 AV1/90000\r\na=fmtp:96 profile=0;level-idx=9;tier=0\r\n"
+        ), "{written}");
+    }
 }

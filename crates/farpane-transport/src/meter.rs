@@ -9,7 +9,7 @@ const SLOTS: usize = 10;
 
 /// Counts bytes over a sliding second, in steps of 100 ms.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     /// Bytes by slot number modulo their count.
     slots: [u64; SLOTS],
     /// The number of the slot that is being filled.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use farpane_media::{Bitrate, Time};
 
+use crate::Protocol;
+
 /// Between programs of one machine, a sign that the viewer cannot keep up, or of a link after all (a traffic shaper).
 const MAX_LOSS: f32 = 0.02;
 const MIN_ESTIMATE: Bitrate = Bitrate::mbps(4);
@@ -16,15 +18,16 @@ const MIN_ESTIMATE: Bitrate = Bitrate::mbps(4);
 const CAUTION: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pacing {
+pub(crate) struct Pacing {
     same_machine: bool,
     paced_until: Time,
 }
 
 impl Pacing {
-    /// Media goes from `local` to `remote` now.
-    pub fn handle_route(&mut self, local: IpAddr, remote: IpAddr) {
-        self.same_machine = local == remote || remote.is_loopback();
+    /// Media goes from `local` to `remote` now. TCP from this machine to itself is the near end of a tunnel more often
+    /// than not.
+    pub fn handle_route(&mut self, protocol: Protocol, local: IpAddr, remote: IpAddr) {
+        self.same_machine = protocol == Protocol::Udp && (local == remote || remote.is_loopback());
     }
 
     /// `loss` is the share of packets that got lost over the last second.
@@ -47,8 +50,12 @@ mod tests {
     const NOW: Time = Time::from_millis(1_000);
 
     fn pacing(local: &str, remote: &str) -> Pacing {
+        pacing_by(Protocol::Udp, local, remote)
+    }
+
+    fn pacing_by(protocol: Protocol, local: &str, remote: &str) -> Pacing {
         let mut pacing = Pacing::default();
-        pacing.handle_route(local.parse().unwrap(), remote.parse().unwrap());
+        pacing.handle_route(protocol, local.parse().unwrap(), remote.parse().unwrap());
         pacing
     }
 
@@ -58,6 +65,7 @@ mod tests {
         assert!(pacing("192.0.2.2", "192.0.2.2").unpaced(NOW));
         assert!(pacing("::1", "::1").unpaced(NOW));
         assert!(!pacing("192.0.2.2", "192.0.2.3").unpaced(NOW));
+        assert!(!pacing_by(Protocol::Tcp, "127.0.0.1", "127.0.0.1").unpaced(NOW));
     }
 
     #[test]

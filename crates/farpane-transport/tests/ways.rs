@@ -1,0 +1,368 @@
+//! Streams over a WebSocket, with a viewer that reads and acknowledges by hand; the meeting point is a pair of queues.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use farpane_auth::{HostHandshake, RoutingId, SessionKeys, Share, Step, ViewerHandshake};
+use farpane_media::{Bitrate, Clock, Time, VideoFormat};
+use farpane_proto::{MAX_PAYLOAD, PacketMeta};
+use farpane_transport::{
+    Attach, Channel, Event, MediaOpen, MediaSeal, PathState, StreamConfig, Transport, Waker, Ways,
+    media_ends,
+};
+use farpane_wire::Message;
+use farpane_wire::v1::{
+    Arrival, Fragment, Letter, Signal, StreamChannel, StreamMessage, signal::Body,
+};
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// As in the page (`web/src/stream.ts`), which hangs up on a longer one.
+const MAX_MESSAGE: usize = 68 * 1024;
+
+fn keys() -> (SessionKeys, SessionKeys) {
+    let mut share = Share::open(RoutingId::random(), Duration::ZERO).unwrap();
+    let (viewer, start) = ViewerHandshake::start(share.code().clone()).unwrap();
+    let mut host = HostHandshake::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut say = |body| host.handle(Duration::ZERO, &mut share, &Signal { body: Some(body) });
+    let Step::Reply(Signal { body: Some(Body::AuthReply(reply)) }) = say(Body::AuthStart(start))
+    else {
+        panic!("no reply")
+    };
+    let (finish, viewer) = viewer.finish(&reply).unwrap();
+    let Step::Admitted(host) = say(Body::AuthFinish(finish)) else { panic!("not admitted") };
+    (host, viewer)
+}
+
+/// The viewer's end of a stream.
+struct Viewer {
+    from_host: Receiver<Vec<u8>>,
+    to_host: SyncSender<Vec<u8>>,
+    waker: Waker,
+    seal: MediaSeal,
+    open: MediaOpen,
+    fragments: Vec<Fragment>,
+    letters: Vec<Letter>,
+}
+
+impl Viewer {
+    /// Attaches a stream; `room` messages for the viewer have room at the meeting point.
+    fn attach(
+        attach: &Attach,
+        keys: &(SessionKeys, SessionKeys),
+        line: u32,
+        room: usize,
+    ) -> Viewer {
+        Viewer::attach_from([192, 0, 2, 1], attach, keys, line, room)
+    }
+
+    fn attach_from(
+        from: [u8; 4],
+        attach: &Attach,
+        keys: &(SessionKeys, SessionKeys),
+        line: u32,
+        room: usize,
+    ) -> Viewer {
+        let (to_host, incoming) = sync_channel(256);
+        let (outgoing, from_host) = sync_channel(room);
+        attach.attach(StreamConfig {
+            from: SocketAddr::from((from, 1)),
+            incoming,
+            outgoing: Box::new(move |bytes| {
+                outgoing.try_send(bytes).map_err(|error| match error {
+                    std::sync::mpsc::TrySendError::Full(bytes)
+                    | std::sync::mpsc::TrySendError::Disconnected(bytes) => bytes,
+                })
+            }),
+            keys: keys.0.host_media_keys(line),
+            formats: vec![VideoFormat::default()],
+            initial_estimate: Bitrate::mbps(4),
+        });
+        let (seal, open) = media_ends(&keys.1.viewer_media_keys(line));
+        let waker = attach.waker();
+        Viewer { from_host, to_host, waker, seal, open, fragments: Vec::new(), letters: Vec::new() }
+    }
+
+    fn read(&mut self) -> bool {
+        let Ok(mut bytes) = self.from_host.try_recv() else { return false };
+        assert!(bytes.len() <= MAX_MESSAGE, "the page takes no message of {} bytes", bytes.len());
+        let message = StreamMessage::decode(self.open.open(&mut bytes).unwrap()).unwrap();
+        self.fragments.extend(message.fragments);
+        self.letters.extend(message.letters);
+        true
+    }
+
+    fn seal(&mut self, message: &StreamMessage) -> Vec<u8> {
+        let mut bytes = message.encode_to_vec();
+        self.seal.seal(&mut bytes);
+        bytes
+    }
+
+    fn say_sealed(&self, bytes: Vec<u8>) {
+        self.to_host.send(bytes).unwrap();
+        self.waker.ring();
+    }
+
+    fn say(&mut self, message: &StreamMessage) {
+        let bytes = self.seal(message);
+        self.say_sealed(bytes);
+    }
+
+    fn acknowledge(&mut self, clock: Clock) {
+        let arrival = Arrival { next: self.fragments.len() as u64, at_us: clock.now().as_micros() };
+        self.say(&StreamMessage { arrivals: vec![arrival], ..StreamMessage::default() });
+    }
+}
+
+fn letter(text: &str) -> StreamMessage {
+    let letter = Letter { channel: StreamChannel::ChannelInput.into(), message: text.into() };
+    StreamMessage { letters: vec![letter], ..StreamMessage::default() }
+}
+
+struct Host {
+    clock: Clock,
+    ways: Ways,
+    seen: Vec<Event>,
+}
+
+impl Host {
+    fn new() -> (Host, Attach) {
+        let clock = Clock::start();
+        let (ways, attach) = Ways::new(None, clock).unwrap();
+        (Host { clock, ways, seen: Vec::new() }, attach)
+    }
+
+    fn turn(&mut self, at_most: Duration) {
+        self.ways.wait(self.clock.now() + at_most).unwrap();
+        while let Some(event) = self.ways.poll_event() {
+            self.seen.push(event);
+        }
+    }
+
+    /// Waits for an event, and forgets what came before it.
+    fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let deadline = self.clock.now() + PATIENCE;
+        loop {
+            if let Some(at) = self.seen.iter().position(&wanted) {
+                return self.seen.drain(..=at).next_back().unwrap();
+            }
+            assert!(self.clock.now() < deadline, "only {:?}", self.seen);
+            self.turn(PATIENCE);
+        }
+    }
+
+    /// A picture in whole packets; the last byte of each says which it is.
+    fn picture(&mut self, number: u32, packets: usize) {
+        for at in 0..packets {
+            let mut payload = [at as u8; MAX_PAYLOAD];
+            payload[0] = number as u8;
+            let meta = PacketMeta {
+                number,
+                rtp_time: number * 3_000,
+                first_of_frame: at == 0,
+                marker: at + 1 == packets,
+                key_frame: number == 0,
+                reference: number.checked_sub(1),
+                capture: Time::ZERO,
+                ..PacketMeta::default()
+            };
+            self.ways.send_video(&payload, &meta).unwrap();
+        }
+    }
+}
+
+fn up() -> (Host, Attach, Viewer, (SessionKeys, SessionKeys)) {
+    let (mut host, attach) = Host::new();
+    let keys = keys();
+    let viewer = Viewer::attach(&attach, &keys, 1, 1_024);
+    let connected = host.until(|event| matches!(event, Event::Connected { .. }));
+    let Event::Connected { formats, references, route } = connected else { unreachable!() };
+    assert_eq!((formats, references), (vec![VideoFormat::default()], true));
+    assert_eq!(route.to_string(), "relayed, WebSocket, IPv4");
+    (host, attach, viewer, keys)
+}
+
+#[test]
+fn pictures_and_messages_go_both_ways() {
+    let (mut host, _attach, mut viewer, _) = up();
+    host.until(|event| *event == Event::ChannelOpen(Channel::Control));
+    for number in 0..3 {
+        host.picture(number, 5);
+        while viewer.fragments.len() < 5 * (number as usize + 1) {
+            host.turn(Duration::from_millis(1));
+            while viewer.read() {}
+        }
+        viewer.acknowledge(host.clock);
+        host.until(|event| *event == Event::Arrived(number));
+    }
+    let ends = viewer.fragments.iter().map(|fragment| fragment.last_of_picture);
+    assert_eq!(ends.collect::<Vec<_>>(), [false, false, false, false, true].repeat(3));
+    for (at, fragment) in viewer.fragments.iter().enumerate() {
+        assert_eq!(fragment.payload[0] as usize, at / 5);
+        assert_eq!(fragment.payload[1] as usize, at % 5);
+        assert_eq!(fragment.rtp_time as usize, at / 5 * 3_000);
+        assert_eq!(fragment.key_frame, at < 5);
+    }
+    assert!(host.ways.path().rtt.is_some());
+
+    viewer.say(&letter("a key"));
+    host.until(|event| *event == Event::Data(Channel::Input, b"a key".to_vec()));
+    host.ways.send(Channel::Cursor, b"a shape").unwrap();
+    while viewer.letters.is_empty() {
+        assert!(viewer.read());
+    }
+    assert_eq!(viewer.letters[0].channel(), StreamChannel::ChannelCursor);
+    assert_eq!(viewer.letters[0].message, b"a shape");
+}
+
+#[test]
+fn what_a_slow_viewer_would_get_too_late_is_given_up() {
+    let (mut host, _attach, mut viewer, _) = up();
+    let all = |host: &mut Host, viewer: &mut Viewer, fragments| {
+        while viewer.fragments.len() < fragments {
+            host.turn(Duration::from_millis(1));
+            while viewer.read() {
+                viewer.acknowledge(host.clock);
+            }
+        }
+    };
+    host.picture(0, 100);
+    all(&mut host, &mut viewer, 100);
+    // Three pictures of 120 kB, of which nothing is acknowledged.
+    for number in 1..4 {
+        host.picture(number, 100);
+    }
+    host.until(|event| *event == Event::GivenUp);
+    assert_eq!(host.ways.path().queued_bytes, 0);
+    while viewer.read() {}
+    let sent = viewer.fragments.len();
+    assert!((101..400).contains(&sent), "{sent} packets left");
+    // Later ones follow what was sent.
+    viewer.acknowledge(host.clock);
+    host.picture(4, 10);
+    all(&mut host, &mut viewer, sent + 10);
+    for (at, fragment) in viewer.fragments.iter().enumerate() {
+        let (picture, packet) = if at < sent { (at / 100, at % 100) } else { (4, at - sent) };
+        assert_eq!((fragment.payload[0] as usize, fragment.payload[1] as usize), (picture, packet));
+    }
+}
+
+#[test]
+fn a_meeting_point_without_room_loses_nothing() {
+    let (mut host, attach) = Host::new();
+    let keys = keys();
+    let mut viewer = Viewer::attach(&attach, &keys, 1, 1);
+    host.until(|event| matches!(event, Event::Connected { .. }));
+    for at in 0..100 {
+        host.ways.send(Channel::Stats, &[at; 1_000]).unwrap();
+    }
+    while viewer.letters.len() < 100 {
+        host.turn(Duration::from_millis(1));
+        viewer.read();
+    }
+    for (at, letter) in viewer.letters.iter().enumerate() {
+        assert_eq!(letter.message, [at as u8; 1_000]);
+    }
+    // Nor does it take more than there is room for.
+    while host.ways.send(Channel::Stats, &[0; 10_000]).is_ok() {}
+    host.turn(Duration::ZERO);
+    assert_eq!(host.ways.path().state, PathState::Up);
+}
+
+#[test]
+fn what_has_waited_for_room_makes_no_message_too_long() {
+    let (mut host, attach) = Host::new();
+    let keys = keys();
+    let mut viewer = Viewer::attach(&attach, &keys, 1, 1);
+    host.until(|event| matches!(event, Event::Connected { .. }));
+    // The first two take the room that there is; the rest gathers, with the largest shape of a pointer at its end.
+    let sizes = [100, 100, 5_000, 5_000, 5_000, 64 * 1024];
+    for size in sizes {
+        host.ways.send(Channel::Cursor, &vec![0; size]).unwrap();
+    }
+    while viewer.letters.len() < sizes.len() {
+        host.turn(Duration::from_millis(1));
+        viewer.read();
+    }
+    assert_eq!(viewer.letters.iter().map(|letter| letter.message.len()).collect::<Vec<_>>(), sizes);
+}
+
+#[test]
+fn a_viewer_that_acknowledges_nothing_is_sent_no_more_than_it_may_lack() {
+    let (mut host, attach) = Host::new();
+    let keys = keys();
+    // Of this machine, where nothing else holds back what is sent.
+    let mut viewer = Viewer::attach_from([127, 0, 0, 1], &attach, &keys, 1, 1_024);
+    host.until(|event| matches!(event, Event::Connected { .. }));
+    (0..5).for_each(|number| host.picture(number, 100));
+    // For longer than datagrams would be waited for.
+    while host.clock.now() < Time::ZERO + Duration::from_secs(3) {
+        host.turn(Duration::from_millis(100));
+        while viewer.read() {}
+        viewer.say(&letter("still here"));
+    }
+    let bytes = viewer.fragments.iter().map(|fragment| fragment.payload.len()).sum::<usize>();
+    assert!((10_000..60_000).contains(&bytes), "{bytes} bytes");
+    assert!(host.ways.path().queued_bytes > 0);
+    // It may have been slow, and no more: what all builds on arrives yet, and what is stale is given up.
+    viewer.acknowledge(host.clock);
+    let deadline = host.clock.now() + PATIENCE;
+    while !host.seen.contains(&Event::Arrived(0)) {
+        assert!(host.clock.now() < deadline, "only {:?}", host.ways.path());
+        host.turn(Duration::from_millis(10));
+        while viewer.read() {
+            viewer.acknowledge(host.clock);
+        }
+    }
+    host.until(|event| matches!(event, Event::GivenUp));
+}
+
+#[test]
+fn a_stream_ends_with_what_is_not_the_viewers() {
+    let (mut host, attach, first, keys) = up();
+    let mut viewer = first;
+    for line in 2..6 {
+        let [one, two] = ["one", "two"].map(|text| viewer.seal(&letter(text)));
+        match line {
+            2 => viewer.say_sealed(two),
+            3 => {
+                viewer.say_sealed(one.clone());
+                viewer.say_sealed(one);
+            }
+            4 => viewer.say_sealed(b"forged".to_vec()),
+            // A viewer that is gone.
+            _ => {}
+        }
+        drop(viewer.to_host);
+        viewer.waker.ring();
+        host.until(|event| *event == Event::PathLost);
+        assert_eq!(
+            host.ways.send(Channel::Control, b"lost"),
+            Err(farpane_transport::SendError::NotOpen)
+        );
+        viewer = Viewer::attach(&attach, &keys, line, 64);
+        host.until(|event| *event == Event::PathRestored);
+    }
+    viewer.say(&letter("back"));
+    host.until(|event| *event == Event::Data(Channel::Input, b"back".to_vec()));
+    host.ways.close();
+    host.until(|event| *event == Event::Closed);
+    assert!(viewer.from_host.try_iter().count() < 64);
+}
+
+#[test]
+fn acknowledgements_that_make_no_sense_are_passed_over() {
+    let (mut host, _attach, mut viewer, _) = up();
+    host.picture(0, 2);
+    while viewer.fragments.len() < 2 {
+        host.turn(Duration::from_millis(1));
+        while viewer.read() {}
+    }
+    let arrivals = [(3, 1), (u64::MAX, 1), (0, u64::MAX), (2, u64::MAX), (1, 0), (2, 5)];
+    let arrivals = arrivals.map(|(next, at_us)| Arrival { next, at_us }).to_vec();
+    viewer.say(&StreamMessage { arrivals, ..StreamMessage::default() });
+    viewer.say(&letter("still here"));
+    host.until(|event| *event == Event::Arrived(0));
+    host.until(|event| *event == Event::Data(Channel::Input, b"still here".to_vec()));
+}
