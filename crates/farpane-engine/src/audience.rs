@@ -142,6 +142,7 @@ pub struct Invite {
     clock: Clock,
     waker: Waker,
     going: mpsc::SyncSender<Seat>,
+    patience: Duration,
 }
 
 /// One of several viewers. Dropping it ends what it sees and waits for its thread.
@@ -152,14 +153,12 @@ pub struct Viewer {
 }
 
 impl Invite {
-    /// Takes a viewer in, who `controls` the desktop if the engine lets anybody. Unless it gets a path within `patience`,
-    /// at first and whenever it loses it, it is gone; `events` is told of its connections and its end, by a thread that must
+    /// Takes a viewer in, who `controls` the desktop if the engine lets anybody. `events` is told of its connections and its end, by a thread that must
     /// not be kept waiting. When the session has ended, the viewer is told so.
     pub fn seat(
         &self,
         transport: impl Transport + 'static,
         controls: bool,
-        patience: Duration,
         events: impl FnMut(crate::Event) + Send + 'static,
     ) -> Viewer {
         let waker = transport.waker();
@@ -171,7 +170,7 @@ impl Invite {
             clock: self.clock,
             transport: Box::new(transport),
             controls,
-            patience,
+            patience: self.patience,
             gauge: gauge.clone(),
             down: from_all,
             up: to_all,
@@ -235,14 +234,15 @@ impl Seat {
 }
 
 impl Audience {
-    /// `clock` is the one that the engine is started with.
+    /// `clock` is the one that the engine is started with. A viewer without a path for as long as `patience`, at first or
+    /// later, is given up.
     ///
     /// # Errors
     /// The process has no file descriptor left.
-    pub fn new(clock: Clock) -> io::Result<(Audience, Invite)> {
+    pub fn new(clock: Clock, patience: Duration) -> io::Result<(Audience, Invite)> {
         let waker = Waker::new()?;
         let (going, coming) = mpsc::sync_channel(COMING);
-        let invite = Invite { clock, waker: waker.clone(), going };
+        let invite = Invite { clock, waker: waker.clone(), going, patience };
         let audience = Audience {
             clock,
             waker,

@@ -8,6 +8,10 @@ use farpane_transport::Transport;
 
 use crate::{Engine, Event, OpenEncoder, threads};
 
+/// How long a lost path may take to come back, unless something else is said: as long as the page looks for one. Time to
+/// open a laptop again or to walk to another network.
+pub const PATH_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What one session runs with; see [`Builder`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
@@ -34,8 +38,7 @@ impl Builder {
             max_fps: 60,
             max_bitrate: Bitrate::bps(u64::MAX),
             view_only: false,
-            // As long as the page looks for a path: time to open a laptop again or to walk to another network.
-            path_patience: Duration::from_secs(60),
+            path_patience: PATH_PATIENCE,
         };
         Builder { config, events: Box::new(|_| ()) }
     }
@@ -70,7 +73,7 @@ impl Builder {
         self
     }
 
-    /// How long a lost path may take to come back before the session ends: 60 s.
+    /// How long a lost path may take to come back before the session ends: [`PATH_PATIENCE`].
     pub fn path_patience(mut self, patience: Duration) -> Builder {
         self.config.path_patience = patience;
         self

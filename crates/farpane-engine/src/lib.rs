@@ -72,7 +72,7 @@ use farpane_media::{Codec, Size, VideoFormat};
 use farpane_transport::Waker;
 
 pub use audience::{Audience, Invite, Viewer};
-pub use builder::Builder;
+pub use builder::{Builder, PATH_PATIENCE};
 pub use video::Record;
 
 // What a session is made of.

@@ -133,7 +133,7 @@ fn settled(session: &Session, frames: u64, bound: impl Fn(&str) -> u64) -> BTree
     let mut spent = BTreeMap::new();
     for _ in 0..WINDOWS {
         let before = counts();
-        session.frames(frames);
+        session.frames(frames, || ());
         spent = counts();
         for (name, count) in &mut spent {
             *count -= before.get(name).copied().unwrap_or_default();

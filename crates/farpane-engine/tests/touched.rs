@@ -164,8 +164,7 @@ fn a_keystroke_touches_next_to_nothing() {
     let held = USED.load(Relaxed);
     let keystrokes = (4..30).map(|usage| {
         take_away();
-        press(&session, usage);
-        session.frames(1);
+        session.frames(1, || press(&session, usage));
         touched()
     });
     // The first ones find buffers that have never been filled.
@@ -178,8 +177,9 @@ fn a_keystroke_touches_next_to_nothing() {
 
     // The same way of measuring sees what goes over whole pictures.
     take_away();
-    session.refresh();
-    press(&session, 4);
-    session.frames(1);
+    session.frames(1, || {
+        session.refresh();
+        press(&session, 4);
+    });
     assert!(touched() > 2 * FRAME);
 }

@@ -15,6 +15,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         source: screen.parse()?,
         accept: true,
         view_only: true,
+        viewers: 1,
         formats: farpane_host::formats(),
         host_name: "an example".to_owned(),
         door: None,

@@ -195,9 +195,10 @@ pub(crate) async fn refuse(visitor: Visitor, reason: RefusalReason) {
     .await;
 }
 
-/// Has the person at the host asked, unless the share takes everyone, and tells the visitor.
+/// Has the person at the host asked, unless the share takes everyone, and tells the visitor what it may do.
 pub(crate) async fn consent(
     line: &mut Line,
+    view_only: bool,
     config: &ShareConfig,
     events: &mpsc::UnboundedSender<Event>,
 ) -> Result<(), Turned> {
@@ -215,7 +216,7 @@ pub(crate) async fn consent(
             return Err(turned);
         }
     }
-    let admitted = Admitted { view_only: config.view_only, host_name: config.host_name.clone() };
+    let admitted = Admitted { view_only, host_name: config.host_name.clone() };
     match line.send(session::Body::Admitted(admitted)).await {
         true => Ok(()),
         false => Err(Turned::Left),

@@ -1,13 +1,14 @@
 //! A shared desktop: who gets in, who is asked, and how long it lasts.
 //!
 //! [`share`] runs until it is stopped. It issues a one-time code, lets whoever knows it through the key exchange, has the
-//! person at the host asked, and then hands desktop and viewer to the engine. A code is good for one viewer; after a
-//! session, or when a code has expired unused, a new one is issued, and the old one goes on being refused with its
+//! person at the host asked, and then hands desktop and viewer to the engine. A code is good for one viewer; when there is
+//! room for another, or a code has expired unused, a new one is issued, and the old one goes on being refused with its
 //! reason. Nothing of SDP or ICE is looked at before the key exchange has passed and consent was given.
 
 #![forbid(unsafe_code)]
 
 mod admission;
+mod hall;
 mod session;
 mod share;
 mod streams;
@@ -41,6 +42,8 @@ pub struct ShareConfig {
     pub accept: bool,
     /// Show, but take no input.
     pub view_only: bool,
+    /// So many may view at a time, one at least. One of them controls: whoever came when nobody did.
+    pub viewers: usize,
     /// What pictures may be coded in.
     pub formats: Vec<VideoFormat>,
     /// What the viewer is told this machine is called.
@@ -80,10 +83,14 @@ pub enum Event {
         format: VideoFormat,
     },
     /// The path is gone; it may come back.
-    Reconnecting,
+    Reconnecting {
+        from: SocketAddr,
+    },
+    /// Of several viewers, the one whose path decides what is sent.
     Report(Report),
-    /// The viewer is gone and everything of the session is freed.
+    /// The viewer is gone and everything of its session is freed.
     Disconnected {
+        from: SocketAddr,
         reason: EndReason,
         detail: String,
     },

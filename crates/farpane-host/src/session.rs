@@ -1,10 +1,11 @@
 //! One viewer's session: from its offer to the last goodbye.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use farpane_desktop::OpenError;
-use farpane_engine::{Engine, Event as Engined, Signal};
+use farpane_desktop::{Desktop, OpenError};
+use farpane_engine::{Engine, Event as Engined, Report, Signal, SignalReply, Viewer};
 use farpane_media::{Bitrate, Clock};
 use farpane_transport::{
     Attach, NegotiationError, Remote, Transport as _, Ways, WebRtc, WebRtcConfig,
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::{Line, Returned, Returning};
+use crate::hall::{Hall, Show};
 use crate::streams::{self, Opened};
 use crate::{Event, ShareConfig};
 
@@ -40,23 +42,31 @@ impl Outcome {
     }
 }
 
+/// Who views, and where.
+pub(crate) struct Place {
+    /// Where several meet; otherwise the viewer is alone.
+    pub hall: Option<Arc<Hall>>,
+    pub view_only: bool,
+}
+
 /// Runs a session with an admitted viewer until it ends; `None` when it was refused after all. `stop` ends it from this
 /// side. Among those who are `returning` it finds its viewer again.
 pub(crate) async fn run(
     mut line: Line,
     mut returning: mpsc::Receiver<Returning>,
-    config: &ShareConfig,
+    place: Place,
+    config: &Arc<ShareConfig>,
     events: &mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Outcome> {
     let negotiated = tokio::select! {
-        negotiated = negotiate(&mut line, &mut returning, config, events) => negotiated,
+        negotiated = negotiate(&mut line, &mut returning, &place, config, events) => negotiated,
         () = stopped(&mut stop) => {
             Err(Failed::Ended(Outcome { reason: EndReason::EndStopped, detail: String::new() }))
         }
     };
     let outcome = match negotiated {
-        Ok(negotiated) => live(negotiated, &mut line, returning, config, events, stop).await,
+        Ok(negotiated) => live(negotiated, &mut line, returning, place, config, events, stop).await,
         Err(Failed::Ended(outcome)) => outcome,
         Err(Failed::Refused(reason)) => {
             let _ = events.send(Event::Refused { from: line.from, reason });
@@ -82,11 +92,58 @@ impl From<Outcome> for Failed {
     }
 }
 
+impl From<OpenError> for Failed {
+    fn from(error: OpenError) -> Failed {
+        let detail = error.to_string();
+        Failed::Ended(Outcome { reason: EndReason::EndDisplayLost, detail })
+    }
+}
+
+impl From<NegotiationError> for Failed {
+    fn from(error: NegotiationError) -> Failed {
+        match error {
+            NegotiationError::NoCommonCodec => Failed::Refused(RefusalReason::RefusalNoCodec),
+            error => Failed::Ended(Outcome::failed(error)),
+        }
+    }
+}
+
 struct Negotiated {
-    desktop: farpane_desktop::Desktop,
+    scene: Scene,
     transport: Ways,
     attach: Attach,
-    clock: Clock,
+}
+
+/// What the viewer is to see.
+enum Scene {
+    /// A desktop that is its own.
+    Alone(Desktop, Clock),
+    /// What others see as well.
+    Shared(Arc<Show>),
+}
+
+impl Scene {
+    fn open(
+        hall: Option<&Hall>,
+        config: &ShareConfig,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Result<Scene, OpenError> {
+        let Some(hall) = hall else {
+            let clock = Clock::start();
+            return Ok(Scene::Alone(config.source.open(clock)?, clock));
+        };
+        let reports = move |report: Report| {
+            let _ = events.send(Event::Report(report));
+        };
+        hall.enter(config, reports).map(Scene::Shared)
+    }
+
+    fn clock(&self) -> Clock {
+        match self {
+            Scene::Alone(_, clock) => *clock,
+            Scene::Shared(show) => show.clock,
+        }
+    }
 }
 
 /// How a viewer wants to begin.
@@ -100,21 +157,23 @@ enum Beginning {
 async fn negotiate(
     line: &mut Line,
     returning: &mut mpsc::Receiver<Returning>,
-    config: &ShareConfig,
+    place: &Place,
+    config: &Arc<ShareConfig>,
     events: &mpsc::UnboundedSender<Event>,
 ) -> Result<Negotiated, Failed> {
     let beginning = begin(line, returning, config, events);
     let beginning = timeout_at(Instant::now() + OFFER_TIME, beginning).await;
     let Some(beginning) = beginning.ok().flatten() else { return Err(Outcome::left().into()) };
-    let clock = Clock::start();
-    let source = config.source.clone();
-    let webrtc = WebRtcConfig {
-        formats: config.formats.clone(),
-        initial_estimate: START_RATE,
-        door: config.door.clone(),
-    };
+    let (hall, config, events) = (place.hall.clone(), config.clone(), events.clone());
     // Opening a display talks to a server that may be slow; gathering candidates asks the kernel.
     let opened = tokio::task::spawn_blocking(move || {
+        let scene = Scene::open(hall.as_deref(), &config, events)?;
+        let clock = scene.clock();
+        let webrtc = WebRtcConfig {
+            formats: config.formats.clone(),
+            initial_estimate: START_RATE,
+            door: config.door.clone(),
+        };
         let (webrtc, sdp, stream) = match beginning {
             Beginning::Offer(offer, early) => {
                 let (mut webrtc, sdp) = WebRtc::answer(&offer, webrtc, clock)?;
@@ -126,33 +185,24 @@ async fn negotiate(
                 (Some(webrtc), Some(sdp), None)
             }
             Beginning::Stream(stream) if stream.formats.is_empty() => {
-                return Err(NegotiationError::NoCommonCodec);
+                return Err(NegotiationError::NoCommonCodec.into());
             }
             Beginning::Stream(stream) => (None, None, Some(stream)),
         };
-        let ways = Ways::new(webrtc, clock).map_err(NegotiationError::NoInterface)?;
-        Ok((ways, sdp, stream, source.open(clock)))
+        let (transport, attach) =
+            Ways::new(webrtc, clock).map_err(NegotiationError::NoInterface)?;
+        Ok::<_, Failed>((Negotiated { scene, transport, attach }, sdp, stream))
     });
-    let ((transport, attach), sdp, stream, desktop) = match opened.await.map_err(Outcome::failed)? {
-        Ok(opened) => opened,
-        Err(NegotiationError::NoCommonCodec) => {
-            return Err(Failed::Refused(RefusalReason::RefusalNoCodec));
-        }
-        Err(error) => return Err(Outcome::failed(error).into()),
-    };
-    let desktop = desktop.map_err(|error: OpenError| Outcome {
-        reason: EndReason::EndDisplayLost,
-        detail: error.to_string(),
-    })?;
+    let (negotiated, sdp, stream) = opened.await.map_err(Outcome::failed)??;
     if let Some(stream) = stream {
-        stream.attach(&attach, START_RATE);
+        stream.attach(&negotiated.attach, START_RATE);
     }
     if let Some(sdp) = sdp
         && !line.send(session::Body::Answer(Description { sdp })).await
     {
         return Err(Outcome::left().into());
     }
-    Ok(Negotiated { desktop, transport, attach, clock })
+    Ok(negotiated)
 }
 
 /// `None` when the viewer has left.
@@ -189,25 +239,68 @@ fn turn_away(events: &mpsc::UnboundedSender<Event>, from: SocketAddr) {
     let _ = events.send(Event::Refused { from, reason: RefusalReason::RefusalBusy });
 }
 
+/// What shows the viewer the desktop.
+enum Running {
+    Alone(Engine),
+    /// The viewer goes before what it sees.
+    Shared {
+        viewer: Viewer,
+        _show: Arc<Show>,
+    },
+}
+
+impl Running {
+    fn start(
+        Negotiated { scene, transport, .. }: Negotiated,
+        place: &Place,
+        happened: impl FnMut(Engined) + Send + 'static,
+    ) -> Running {
+        match scene {
+            Scene::Alone(desktop, clock) => {
+                let builder = Engine::builder().view_only(place.view_only).on_event(happened);
+                Running::Alone(builder.start(desktop, transport, clock))
+            }
+            Scene::Shared(show) => {
+                let viewer = show.invite.seat(transport, !place.view_only, happened);
+                Running::Shared { viewer, _show: show }
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal, reply: SignalReply) {
+        match self {
+            Running::Alone(engine) => engine.signal(signal, reply),
+            Running::Shared { viewer, .. } => viewer.signal(signal, reply),
+        }
+    }
+
+    fn stop(&self, reason: EndReason) {
+        match self {
+            Running::Alone(engine) => engine.stop(reason, ""),
+            Running::Shared { viewer, .. } => viewer.stop(reason, ""),
+        }
+    }
+}
+
 async fn live(
     negotiated: Negotiated,
     line: &mut Line,
     mut returning: mpsc::Receiver<Returning>,
+    place: Place,
     config: &ShareConfig,
     events: &mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> Outcome {
-    let Negotiated { desktop, transport, attach, clock } = negotiated;
     let from = line.from;
+    let attach = negotiated.attach.clone();
     let (told, mut happened) = mpsc::unbounded_channel();
-    let builder = Engine::builder().view_only(config.view_only).on_event(move |event| {
+    let running = Running::start(negotiated, &place, move |event| {
         // Frames are many, and nobody here measures.
         if !matches!(event, Engined::Frame(_)) {
-            // The receiver lives until the engine has ended.
+            // The receiver lives until the session has ended.
             let _ = told.send(event);
         }
     });
-    let engine = builder.start(desktop, transport, clock);
     let (answers, mut answered) =
         mpsc::channel::<oneshot::Receiver<Result<Option<String>, NegotiationError>>>(8);
     let mut signalling = true;
@@ -219,7 +312,7 @@ async fn live(
                     let _ = events.send(Event::Connected { from, route, format });
                 }
                 Some(Engined::PathLost) => {
-                    let _ = events.send(Event::Reconnecting);
+                    let _ = events.send(Event::Reconnecting { from });
                 }
                 Some(Engined::Report(report)) => {
                     let _ = events.send(Event::Report(report));
@@ -230,11 +323,11 @@ async fn live(
                 None => break Outcome::failed("the pipeline ended without saying why"),
             },
             message = line.recv(), if signalling => match message {
-                Some(session::Body::Offer(Description { sdp })) => relay(&engine, Signal::Offer(sdp), &answers),
+                Some(session::Body::Offer(Description { sdp })) => relay(&running, Signal::Offer(sdp), &answers),
                 Some(session::Body::Candidate(Candidate { candidate })) => {
-                    relay(&engine, Signal::Candidate(candidate), &answers);
+                    relay(&running, Signal::Candidate(candidate), &answers);
                 }
-                Some(session::Body::Ended(_)) => engine.stop(EndReason::EndViewerLeft, ""),
+                Some(session::Body::Ended(_)) => running.stop(EndReason::EndViewerLeft),
                 Some(_) => {}
                 // Media has its own path: it goes on, only without ICE restarts until the viewer is back.
                 None => signalling = false,
@@ -255,12 +348,12 @@ async fn live(
             },
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
-                engine.stop(EndReason::EndStopped, "");
+                running.stop(EndReason::EndStopped);
             }
         }
     };
     // Joining the threads blocks for as long as they take to notice.
-    if tokio::task::spawn_blocking(move || drop(engine)).await.is_err() {
+    if tokio::task::spawn_blocking(move || drop(running)).await.is_err() {
         tracing::error!("the pipeline panicked while ending");
     }
     outcome
@@ -273,11 +366,11 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 type Answers = mpsc::Sender<oneshot::Receiver<Result<Option<String>, NegotiationError>>>;
 
-fn relay(engine: &Engine, signal: Signal, answers: &Answers) {
+fn relay(running: &Running, signal: Signal, answers: &Answers) {
     let (reply, answer) = oneshot::channel();
     // A viewer that signals faster than it is answered loses signals, not memory.
     if answers.try_send(answer).is_ok() {
-        engine.signal(
+        running.signal(
             signal,
             Box::new(move |result| {
                 let _ = reply.send(result);

@@ -1,6 +1,7 @@
-//! The life of a share: codes come and go, one viewer at a time.
+//! The life of a share: codes come and go, and viewers with them.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use farpane_auth::{RoutingId, SetupError, Share, ShareState};
@@ -8,11 +9,12 @@ use farpane_desktop::OpenError;
 use farpane_media::Clock;
 use farpane_wire::v1::{EndReason, RefusalReason};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::admission::{self, Gate, Returning, Turned};
-use crate::session::{self, Outcome};
+use crate::hall::Hall;
+use crate::session::{self, Outcome, Place};
 use crate::{Event, ShareConfig, Visitor};
 
 /// So many spent codes are still refused with their own reason; older ones are unknown.
@@ -84,76 +86,187 @@ pub async fn share<Place: Send + 'static>(
         let _ = events.send(Event::Note(note));
     }
 
-    let (tidings, mut news) = mpsc::channel(VISITORS);
-    let config = Arc::new(config);
-    let epoch = Instant::now();
-    let mut spent: VecDeque<Issued> = VecDeque::new();
-    let mut issued = issue(&register, &events, &tidings, epoch)?;
-    let mut entering = 0;
-    let mut session: Option<JoinHandle<Option<Outcome>>> = None;
-    // Where a viewer is awaited who lost its connection; a new one for each session.
-    let (mut back, _) = mpsc::channel(RETURNING);
-    let (invite, mut invited) = mpsc::channel::<admission::Line>(1);
-    loop {
-        tokio::select! {
-            biased;
-            () = session::stopped(&mut stop) => {
-                if let Some(session) = session
-                    && let Ok(Some(Outcome { reason, detail })) = session.await
-                {
-                    let _ = events.send(Event::Disconnected { reason, detail });
-                }
-                return Ok(());
+    let (tidings, news) = mpsc::channel(VISITORS);
+    let (invite, invited) = mpsc::channel(1);
+    let mut sharing = Sharing {
+        hall: (config.viewers > 1).then(Arc::default),
+        config: Arc::new(config),
+        events,
+        tidings,
+        invite,
+        stop: stop.clone(),
+        epoch: Instant::now(),
+        open: None,
+        spent: VecDeque::new(),
+        seats: Vec::new(),
+        sessions: JoinSet::new(),
+        entering: 0,
+        locked: false,
+    };
+    let ended = sharing.run(&register, news, invited, &mut stop).await;
+    if matches!(ended, Err(ShareError::Code(_))) {
+        sharing.sessions.abort_all();
+    }
+    // Otherwise those who still view are ended by what ended this.
+    while let Some(ended) = sharing.sessions.join_next_with_id().await {
+        sharing.leave(ended);
+    }
+    ended
+}
+
+/// A running share.
+struct Sharing {
+    config: Arc<ShareConfig>,
+    /// Where viewers meet, if there may be several.
+    hall: Option<Arc<Hall>>,
+    events: mpsc::UnboundedSender<Event>,
+    tidings: mpsc::Sender<Tiding>,
+    invite: mpsc::Sender<(admission::Line, Arc<Gate>)>,
+    stop: watch::Receiver<bool>,
+    epoch: Instant,
+    /// The code that lets the next viewer in, while there is room for one.
+    open: Option<Issued>,
+    spent: VecDeque<Issued>,
+    seats: Vec<Seat>,
+    sessions: JoinSet<Option<Outcome>>,
+    /// Visitors in the key exchange.
+    entering: usize,
+    /// Too many codes were wrong; nobody comes in any more.
+    locked: bool,
+}
+
+/// Somebody who views, or is to.
+struct Seat {
+    session: Id,
+    from: SocketAddr,
+    /// By this code it came in, and at its place it is found again.
+    issued: Issued,
+    back: mpsc::Sender<Returning>,
+}
+
+impl Sharing {
+    /// Until it is stopped, or something ends it.
+    async fn run<Place: Send + 'static>(
+        &mut self,
+        register: &impl Fn(mpsc::Sender<Visitor>) -> (RoutingId, Place),
+        mut news: mpsc::Receiver<Tiding>,
+        mut invited: mpsc::Receiver<(admission::Line, Arc<Gate>)>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), ShareError> {
+        loop {
+            let room = self.seats.len() < self.config.viewers;
+            if self.locked && self.seats.is_empty() {
+                return Err(ShareError::Locked);
             }
-            outcome = finished(&mut session) => {
-                session = None;
-                if let Some(Outcome { reason, detail }) = outcome {
-                    let lost = (reason == EndReason::EndDisplayLost).then(|| detail.clone());
-                    let _ = events.send(Event::Disconnected { reason, detail });
-                    if let Some(why) = lost {
+            if self.open.is_none() && room && !self.locked {
+                self.open = Some(issue(register, &self.events, &self.tidings, self.epoch)?);
+            }
+            let expires = self.open.as_ref().map(|open| open.expires);
+            tokio::select! {
+                biased;
+                () = session::stopped(stop) => return Ok(()),
+                Some(ended) = self.sessions.join_next_with_id() => {
+                    if let Some(why) = self.leave(ended) {
                         return Err(ShareError::DesktopLost(why));
                     }
                 }
-                retire(&mut issued, &mut spent, issue(&register, &events, &tidings, epoch)?);
-            }
-            Some(line) = invited.recv() => {
-                let (config, events, stop) = (config.clone(), events.clone(), stop.clone());
-                let (sender, returning) = mpsc::channel(RETURNING);
-                back = sender;
-                session = Some(tokio::spawn(admit(line, returning, config, events, stop)));
-            }
-            Some(tiding) = news.recv() => match tiding {
-                Tiding::Settled => {
-                    entering -= 1;
-                    if issued.gate.with(Share::state) == ShareState::Locked {
-                        return Err(ShareError::Locked);
+                Some((line, gate)) = invited.recv() => self.seat(line, &gate),
+                Some(tiding) = news.recv() => match tiding {
+                    Tiding::Visitor(visitor, gate) => self.visit(visitor, gate),
+                    Tiding::Settled => {
+                        self.entering -= 1;
+                        self.look_at_lock();
                     }
+                },
+                () = sleep_until(expires.unwrap_or_else(Instant::now)), if expires.is_some() => {
+                    let expired = self.open.take();
+                    self.retire(expired);
                 }
-                Tiding::Visitor(visitor, gate) => {
-                    let state = gate.with(Share::state);
-                    let viewed = state == ShareState::Used && Arc::ptr_eq(&gate, &issued.gate);
-                    let refusal = match state {
-                        ShareState::Open | ShareState::Used if entering >= VISITORS => {
-                            Some(RefusalReason::RefusalBusy)
-                        }
-                        _ if viewed => None,
-                        // A spent code takes no place from those who hold the fresh one.
-                        state => state.refusal(),
-                    };
-                    if let Some(reason) = refusal {
-                        let _ = events.send(Event::Refused { from: visitor.from, reason });
-                        tokio::spawn(admission::refuse(visitor, reason));
-                    } else if viewed {
-                        entering += 1;
-                        tokio::spawn(come_back(visitor, back.clone(), events.clone(), tidings.clone()));
-                    } else {
-                        entering += 1;
-                        tokio::spawn(enter(visitor, gate, invite.clone(), events.clone(), tidings.clone()));
-                    }
-                }
-            },
-            () = sleep_until(issued.expires), if session.is_none() => {
-                retire(&mut issued, &mut spent, issue(&register, &events, &tidings, epoch)?);
+            }
+        }
+    }
+
+    /// Somebody knew the code.
+    fn seat(&mut self, line: admission::Line, gate: &Arc<Gate>) {
+        let is = |issued: &Issued| Arc::ptr_eq(&issued.gate, gate);
+        // It may have expired since.
+        let issued = self.open.take_if(|open| is(open)).or_else(|| {
+            let at = self.spent.iter().position(is)?;
+            self.spent.remove(at)
+        });
+        let Some(issued) = issued else { return };
+        let from = line.from;
+        let (back, returning) = mpsc::channel(RETURNING);
+        let (config, events) = (self.config.clone(), self.events.clone());
+        let admitted = admit(line, returning, self.hall.clone(), config, events, self.stop.clone());
+        let session = self.sessions.spawn(admitted).id();
+        self.seats.push(Seat { session, from, issued, back });
+    }
+
+    /// A session is over; returns why the desktop is gone, if it is.
+    fn leave(
+        &mut self,
+        ended: Result<(Id, Option<Outcome>), tokio::task::JoinError>,
+    ) -> Option<String> {
+        let (session, outcome) = match ended {
+            Ok((session, outcome)) => (session, outcome),
+            Err(panic) => (panic.id(), Some(Outcome::failed(panic))),
+        };
+        let at = self.seats.iter().position(|seat| seat.session == session)?;
+        let Seat { from, issued, .. } = self.seats.remove(at);
+        self.retire(Some(issued));
+        let Outcome { reason, detail } = outcome?;
+        let lost = (reason == EndReason::EndDisplayLost).then(|| detail.clone());
+        let _ = self.events.send(Event::Disconnected { from, reason, detail });
+        lost
+    }
+
+    /// Puts a code among the spent ones, where it is still refused with its reason.
+    fn retire(&mut self, issued: Option<Issued>) {
+        self.spent.extend(issued);
+        if self.spent.len() > SPENT {
+            self.spent.pop_front();
+        }
+    }
+
+    /// A visitor begins at the door of `gate`.
+    fn visit(&mut self, visitor: Visitor, gate: Arc<Gate>) {
+        let seat = self.seats.iter().find(|seat| Arc::ptr_eq(&seat.issued.gate, &gate));
+        let busy = self.entering >= VISITORS;
+        let refusal = match gate.with(Share::state) {
+            ShareState::Open | ShareState::Used if busy => Some(RefusalReason::RefusalBusy),
+            _ if seat.is_some() => None,
+            // A spent code takes no place from those who hold the fresh one.
+            state => state.refusal(),
+        };
+        let (events, tidings) = (self.events.clone(), self.tidings.clone());
+        if let Some(reason) = refusal {
+            let _ = events.send(Event::Refused { from: visitor.from, reason });
+            tokio::spawn(admission::refuse(visitor, reason));
+            return;
+        }
+        self.entering += 1;
+        match seat {
+            Some(seat) => {
+                tokio::spawn(come_back(visitor, seat.back.clone(), events, tidings));
+            }
+            None => {
+                tokio::spawn(enter(visitor, gate, self.invite.clone(), events, tidings));
+            }
+        }
+    }
+
+    /// After too many wrong codes nobody comes in any more, and whoever is there stays.
+    fn look_at_lock(&mut self) {
+        let locked = |open: &mut Issued| open.gate.with(Share::state) == ShareState::Locked;
+        if let Some(open) = self.open.take_if(locked) {
+            self.retire(Some(open));
+            self.locked = true;
+            if !self.seats.is_empty() {
+                let _ = self.events.send(Event::Note(
+                    "five wrong codes were tried, so nobody else is let in; whoever views stays"
+                        .to_owned(),
+                ));
             }
         }
     }
@@ -185,19 +298,11 @@ fn issue<Place: Send + 'static>(
     Ok(Issued { gate, expires, doorman: doorman.abort_handle() })
 }
 
-/// Puts a code among the spent ones, where it is still refused with its reason.
-fn retire(issued: &mut Issued, spent: &mut VecDeque<Issued>, fresh: Issued) {
-    spent.push_back(std::mem::replace(issued, fresh));
-    if spent.len() > SPENT {
-        spent.pop_front();
-    }
-}
-
 /// The key exchange with one visitor.
 async fn enter(
     visitor: Visitor,
     gate: Arc<Gate>,
-    invite: mpsc::Sender<admission::Line>,
+    invite: mpsc::Sender<(admission::Line, Arc<Gate>)>,
     events: mpsc::UnboundedSender<Event>,
     tidings: mpsc::Sender<Tiding>,
 ) {
@@ -205,7 +310,7 @@ async fn enter(
     match admission::authenticate(visitor, &gate).await {
         // Only one can pass: the gate's code is used up by it.
         Ok(line) => {
-            let _ = invite.send(line).await;
+            let _ = invite.send((line, gate)).await;
         }
         Err(Turned::Away(reason)) => {
             let _ = events.send(Event::Refused { from, reason });
@@ -238,31 +343,27 @@ async fn come_back(
 async fn admit(
     mut line: admission::Line,
     returning: mpsc::Receiver<Returning>,
+    hall: Option<Arc<Hall>>,
     config: Arc<ShareConfig>,
     events: mpsc::UnboundedSender<Event>,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Outcome> {
+    // Held until the session is over.
+    let control = hall.as_ref().filter(|_| !config.view_only).and_then(|hall| hall.control());
+    let view_only = config.view_only || (hall.is_some() && control.is_none());
     let consent = tokio::select! {
-        consent = admission::consent(&mut line, &config, &events) => consent,
+        consent = admission::consent(&mut line, view_only, &config, &events) => consent,
         () = session::stopped(&mut stop) => Ok(()),
     };
     match consent {
-        Ok(()) => session::run(line, returning, &config, &events, stop).await,
+        Ok(()) => {
+            let place = Place { hall, view_only };
+            session::run(line, returning, place, &config, &events, stop).await
+        }
         Err(Turned::Away(reason)) => {
             let _ = events.send(Event::Refused { from: line.from, reason });
             None
         }
         Err(Turned::Left) => None,
-    }
-}
-
-/// The end of the running session; never, while there is none.
-async fn finished(session: &mut Option<JoinHandle<Option<Outcome>>>) -> Option<Outcome> {
-    match session {
-        Some(running) => match running.await {
-            Ok(outcome) => outcome,
-            Err(panic) => Some(Outcome::failed(panic)),
-        },
-        None => std::future::pending().await,
     }
 }

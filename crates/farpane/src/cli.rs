@@ -158,6 +158,10 @@ pub struct ShareOptions {
     #[arg(long)]
     pub view_only: bool,
 
+    /// How many may view at a time, each by a code of its own. The first one controls the desktop, the others watch
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::viewers)]
+    pub viewers: usize,
+
     #[arg(long, value_name = "CODEC", default_value = "auto", value_parser = values::codec, help = values::codec_help())]
     pub codec: CodecChoice,
 
@@ -264,6 +268,8 @@ mod tests {
             &["farpane", "share", "--nope"][..],
             &["farpane", "share", "--display", "nowhere"],
             &["farpane"],
+            &["farpane", "share", "--viewers", "0"],
+            &["farpane", "share", "--viewers", "many"],
             &["farpane", "share", "--tls-cert", "a.pem"],
             &["farpane", "share", "--tls-key", "a.pem"],
             &["farpane", "stream"],
@@ -311,7 +317,7 @@ mod tests {
     #[test]
     fn the_documented_options_are_taken() {
         let line = "farpane share --display synthetic:scroll --listen 127.0.0.1:0 --accept --view-only --codec h264 \
-                    --chroma 420 --json --tls --tls-cert a.pem --tls-key b.pem";
+                    --chroma 420 --json --tls --tls-cert a.pem --tls-key b.pem --viewers 3";
         assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
         let line = "farpane stream --to [::1]:5004 --sdp a.sdp --display synthetic:scroll --codec h264 --chroma 444 \
                     --bitrate 4M --key-frames 2 --json";

@@ -111,10 +111,15 @@ impl Show for Json {
                     }),
                 );
             }
-            Event::Reconnecting => self.line("reconnecting", json!({})),
+            Event::Reconnecting { from } => {
+                self.line("reconnecting", json!({ "from": from.to_string() }));
+            }
             Event::Report(report) => self.write(line("stats", stats(report)), MANY),
-            Event::Disconnected { reason, detail } => {
-                self.line("disconnected", json!({ "reason": ending(*reason), "detail": detail }));
+            Event::Disconnected { from, reason, detail } => {
+                self.line(
+                    "disconnected",
+                    json!({ "reason": ending(*reason), "detail": detail, "from": from.to_string() }),
+                );
             }
         }
     }
@@ -229,6 +234,7 @@ mod tests {
     #[test]
     fn a_reader_that_stops_reading_costs_lines_and_nothing_else() {
         let (reader, pipe) = mpsc::channel();
+        let from = ([127, 0, 0, 1], 1).into();
         let mut json = Json::to(Pipe(pipe));
         let place = Whereabouts { bases: Vec::new(), local_only: true, fingerprint: None };
         for _ in 0..2 * TOO_MANY {
@@ -236,7 +242,7 @@ mod tests {
         }
         assert_eq!(json.waiting.load(Ordering::Relaxed), MANY);
         for _ in 0..2 * TOO_MANY {
-            json.event(&Event::Reconnecting, &place);
+            json.event(&Event::Reconnecting { from }, &place);
         }
         assert_eq!(json.waiting.load(Ordering::Relaxed), TOO_MANY);
         drop(reader);

@@ -119,6 +119,7 @@ async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure
         source: options.display.unwrap_or(Source::X11(None)),
         accept: options.accept,
         view_only: options.view_only,
+        viewers: options.viewers,
         host_name: host_name(),
         door: Some(Arc::new(Entrance { addr: server.local_addr(), ice: server.ice_door() })),
     };

@@ -99,11 +99,14 @@ impl Show for Terminal {
                 self.viewer = format!("{} ({route})", from.ip());
                 self.say(&format!("Connected: {}, {format}.", self.viewer));
             }
-            Event::Reconnecting => {
-                self.say("The network path is gone; waiting for it to come back.")
-            }
+            Event::Reconnecting { from } => self.say(&format!(
+                "The network path to {} is gone; waiting for it to come back.",
+                from.ip()
+            )),
             Event::Report(report) => self.status(&status(&self.viewer, report)),
-            Event::Disconnected { reason, detail } => self.say(&disconnected(*reason, detail)),
+            Event::Disconnected { from, reason, detail } => {
+                self.say(&disconnected(*from, *reason, detail));
+            }
         }
     }
 
@@ -175,7 +178,7 @@ fn refused(from: SocketAddr, reason: RefusalReason) -> Option<String> {
     Some(match reason {
         RefusalReason::RefusalWrongCode => format!("{ip} tried a wrong code."),
         RefusalReason::RefusalBusy => {
-            format!("{ip} wanted to view too and was turned away: one viewer at a time.")
+            format!("{ip} wanted to view too and was turned away: this code has its viewer.")
         }
         RefusalReason::RefusalUsed => format!("{ip} tried a code that had been used."),
         RefusalReason::RefusalExpired => format!("{ip} tried a code that had expired."),
@@ -188,13 +191,14 @@ fn refused(from: SocketAddr, reason: RefusalReason) -> Option<String> {
     })
 }
 
-fn disconnected(reason: EndReason, detail: &str) -> String {
+fn disconnected(from: SocketAddr, reason: EndReason, detail: &str) -> String {
+    let ip = from.ip();
     match reason {
-        EndReason::EndViewerLeft => "The viewer has left.".to_owned(),
-        EndReason::EndStopped => "The viewer is disconnected.".to_owned(),
-        EndReason::EndPathLost => format!("The viewer is gone: {detail}."),
+        EndReason::EndViewerLeft => format!("The viewer at {ip} has left."),
+        EndReason::EndStopped => format!("The viewer at {ip} is disconnected."),
+        EndReason::EndPathLost => format!("The viewer at {ip} is gone: {detail}."),
         EndReason::EndDisplayLost | EndReason::EndHostError | EndReason::EndUnspecified => {
-            format!("The session has ended: {detail}.")
+            format!("The session with {ip} has ended: {detail}.")
         }
     }
 }

@@ -126,6 +126,14 @@ pub fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a number from 0.1 to 3600".to_owned())
 }
 
+/// Each costs a thread and some sockets; many more are a WHIP server's work.
+pub fn viewers(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|viewers| (1..=200).contains(viewers))
+        .ok_or_else(|| "a number from 1 to 200; `farpane stream --whip` reaches more".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -118,9 +118,10 @@ impl Session {
         }
     }
 
-    /// Waits for so many more frames.
-    pub fn frames(&self, count: u64) {
+    /// Does something and waits for so many more frames.
+    pub fn frames(&self, count: u64, act: impl FnOnce()) {
         let wanted = self.tally.frames.load(Acquire) + count;
+        act();
         self.until("frames", || self.tally.frames.load(Acquire) >= wanted);
     }
 }
