@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use farpane_host::{Caller, Code, Door, Event, RoutingId, ShareConfig, Source, Take, Visitor};
-use farpane_server::{Arrival, BindError, Broker, IceDoor, Knock, Registration, Server, Tls};
+use farpane_server::{
+    Arrival, BindError, Broker, IceDoor, Knock, Limits, Registration, Server, Tls,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answers;
@@ -104,7 +106,7 @@ pub async fn run(options: ShareOptions) -> ExitCode {
 }
 
 async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure> {
-    let mut server = bind(options.listen).await?;
+    let mut server = bind(options.listen, limits(options.viewers)).await?;
     let (tls, note) = tls(&options, server.local_addr())?;
     let place = Whereabouts::of(server.local_addr(), tls.as_ref());
     if let Some(note) = note {
@@ -177,11 +179,21 @@ fn tls(options: &ShareOptions, addr: SocketAddr) -> Result<(Option<Tls>, Option<
     Ok((Some(tls), note))
 }
 
+/// Room for two connections of each viewer, the one that signals and one for media; all may come from one address.
+fn limits(viewers: usize) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        connections: usual.connections + 2 * viewers,
+        connections_per_source: usual.connections_per_source + 2 * viewers,
+        ..usual
+    }
+}
+
 /// With no address asked for, the next free port will do; a named one is taken or not.
-async fn bind(listen: Option<SocketAddr>) -> Result<Server, BindError> {
-    match (listen, Server::bind(listen.unwrap_or(DEFAULT_LISTEN)).await) {
+async fn bind(listen: Option<SocketAddr>, limits: Limits) -> Result<Server, BindError> {
+    match (listen, Server::bind_with(listen.unwrap_or(DEFAULT_LISTEN), limits).await) {
         (None, Err(BindError::Busy { addr, next: Some(port) })) => {
-            Server::bind(SocketAddr::new(addr.ip(), port)).await
+            Server::bind_with(SocketAddr::new(addr.ip(), port), limits).await
         }
         (_, bound) => bound,
     }
