@@ -14,6 +14,10 @@ fail() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 # need_apt PACKAGE...: Debian packages, installed only when missing.
 need_apt() {
     local missing=()
@@ -21,15 +25,11 @@ need_apt() {
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        have sudo || fail "these Debian packages are missing: ${missing[*]}" \
-            "install them as root: apt-get install ${missing[*]}"
-        as_root=(sudo)
-    fi
+    [ "$(id -u)" -eq 0 ] || have sudo || fail "these Debian packages are missing: ${missing[*]}" \
+        "install them as root: apt-get install ${missing[*]}"
     say "Installing Debian packages: ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq >/dev/null
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    as_root apt-get update -qq >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         "${missing[@]}" >/dev/null || fail "apt-get could not install: ${missing[*]}"
 }
 

@@ -36,7 +36,7 @@ function kill(child, pid = child.pid) {
 }
 
 /** A child process whose output is kept line by line; ended by pid with the test. */
-function start(test, command, args, options = {}) {
+export function start(test, command, args, options = {}) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
   const lines = [];
   const errors = [];

@@ -1,4 +1,4 @@
-// Publishing by WHIP (RFC 9725) to a small server, whose pictures go to a page.
+// Publishing by WHIP (RFC 9725): to a small server, whose pictures go to a page, and by Janus to several.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after } from "node:test";
 import { end, inBrowsers } from "./browsers.mjs";
 import { scratch, stream, until } from "./harness.mjs";
+import { Handle, janus, whip } from "./janus.mjs";
 
 after(end);
 
@@ -62,4 +63,25 @@ inBrowsers("a server that asks for a token gets the desktop", { needs: ["H264"] 
   farpane.child.kill("SIGTERM");
   assert.equal((await farpane.exited).code, 0);
   assert.equal(heard.deleted, 1);
+});
+
+inBrowsers("Janus passes one publication on to several pages", { needs: ["H264"] }, async (t, browser) => {
+  const api = await janus(t);
+  const url = await whip(t, api);
+  const farpane = stream(t, ["--whip", url, "--display", "synthetic:clock,size=640x480"]);
+  await farpane.event("ready");
+  const room = await Handle.open(api);
+  const publisher = async () => (await room.ask({ request: "listparticipants" })).participants[0];
+  const { id } = await until("the room has a publisher", publisher);
+  // The later ones need a key frame, for which the server asks.
+  for (let viewer = 0; viewer < 3; viewer++) {
+    const page = await browser.view(t, "about:blank");
+    const handle = await Handle.open(api);
+    const { sdp } = await handle.request({ request: "join", ptype: "subscriber", streams: [{ feed: id }] });
+    await handle.request({ request: "start" }, { type: "answer", sdp: await page.evaluate(answer, sdp) });
+    await until("the page shows it", () => page.evaluate(() => video.videoWidth === 640 && video.currentTime > 1));
+  }
+  farpane.child.kill("SIGTERM");
+  assert.equal((await farpane.exited).code, 0);
+  assert.deepEqual((await room.ask({ request: "listparticipants" })).participants, []);
 });
