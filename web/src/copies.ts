@@ -6,8 +6,8 @@ import type { InputMessage } from "./gen/farpane_pb";
 /** The first copy comes so long after the act, so as not to be in the same packet. */
 const FIRST_MS = 20;
 /** The others so far apart, since losses come in runs. */
-const APART_MS = 40;
-const COPIES = 3;
+const APART_MS = 30;
+const COPIES = 5;
 /** More acts than this in such a time are no hand's. */
 const MOST_ACTS = 16;
 

@@ -18,14 +18,14 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it("sends each act three times, together with those that came after it", () => {
+it("sends each act five times, together with those that came after it", () => {
   copies.add(act(1));
   vi.advanceTimersByTime(19);
   expect(sent).toEqual([]);
   vi.advanceTimersByTime(1);
   copies.add(act(2));
   vi.advanceTimersByTime(10_000);
-  expect(sent).toEqual([[1], [1, 2], [1, 2], [2]]);
+  expect(sent).toEqual([[1], [1, 2], [1, 2], [1, 2], [1, 2], [2]]);
 });
 
 it("leaves out the oldest of too many", () => {

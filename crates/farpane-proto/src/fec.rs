@@ -3,13 +3,15 @@
 //! The format is that of draft-ietf-payload-flexible-fec-scheme-03, section 4.2, named `flexfec-03` in SDP, which
 //! Chromium takes (RFC 8627 has another header). A parity packet is the exclusive or of some packets of one stream; with
 //! all but one of them the last follows. [`Protector`] makes them, [`Recoverer`] uses them, and [`Strength`] says how many
-//! are worth sending.
+//! are worth sending. [`Copies`] are parity of single packets.
 
+mod copies;
 mod header;
 mod protector;
 mod recoverer;
 mod strength;
 
+pub use copies::{Copies, Copy};
 pub use header::{Header, MAX_SPAN};
 pub use protector::Protector;
 pub use recoverer::Recoverer;

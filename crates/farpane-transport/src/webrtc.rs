@@ -109,6 +109,8 @@ pub struct WebRtc {
     route: Option<Route>,
     /// Where media goes.
     nominated: Option<Way>,
+    /// The kernel does not know of all that is to be received: some was read along with something else.
+    more: bool,
     last_heard: Time,
     last_video: Time,
     last_data: Time,
@@ -293,7 +295,7 @@ impl WebRtc {
                     }
                     None => {}
                 }
-                self.protect(now, &header, &bytes);
+                self.protect(now, number, &header, &bytes);
             }
             RawPacket::RtcpRx(Rtcp::Twcc(report)) => {
                 let report = self.feedback.handle_report(report);
@@ -314,9 +316,11 @@ impl WebRtc {
     }
 
     /// A packet has left; parity may follow it.
-    fn protect(&mut self, now: Time, header: &RtpHeader, packet: &[u8]) {
+    fn protect(&mut self, now: Time, number: u64, header: &RtpHeader, packet: &[u8]) {
         let Some(repair) = &mut self.repair else { return };
-        let count = repair.handle_sent(now, header, packet, self.rtt.unwrap_or_default());
+        let rtt = self.rtt.unwrap_or_default();
+        let path = repair::Path { rtt, estimate: self.outbox.measured() };
+        let count = repair.handle_sent(now, number, header, packet, path);
         // Each goes before the last.
         for index in (0..count).rev() {
             let fill = |payload: &mut Vec<u8>| repair.fill(index, count, payload);
@@ -344,6 +348,10 @@ impl WebRtc {
         if self.arrivals.is_some() && self.outbox.give_up(now) {
             self.events.push_back(Event::GivenUp);
         }
+        while let Some(copy) = self.repair.as_mut().and_then(|repair| repair.poll_copy(now)) {
+            let fill = |payload: &mut Vec<u8>| payload.extend_from_slice(&copy.payload);
+            self.outbox.push_parity(now, copy.rtp_time, fill);
+        }
         while let Some(packet) = self.next_packet() {
             match &mut self.repair {
                 Some(repair) if packet.parity => {
@@ -366,8 +374,10 @@ impl WebRtc {
     }
 
     fn receive(&mut self) -> Result<(), TransportError> {
+        self.more = true;
         for _ in 0..MAX_READS {
             let Some((by, datagram)) = self.network.recv() else {
+                self.more = false;
                 break;
             };
             let now = Instant::now();
@@ -421,13 +431,17 @@ impl WebRtc {
     }
 
     fn wake_up_at(&self, until: Time) -> Time {
+        if self.more {
+            return self.clock.now();
+        }
         let silent =
             if self.state == PathState::Up { self.last_heard + SILENCE } else { Time::NEVER };
         let due =
             if self.rtc.is_alive() { self.clock.time(self.due) + self.rest() } else { Time::NEVER };
         let out =
             if self.state == PathState::Up { self.outbox.poll_timeout() } else { Time::NEVER };
-        until.min(due).min(silent).min(out)
+        let copy = self.repair.as_ref().map_or(Time::NEVER, Repair::poll_timeout);
+        until.min(due).min(silent).min(out).min(copy)
     }
 
     /// For how long what str0m wants to be called for can wait.
@@ -653,6 +667,7 @@ impl Begun {
             state: PathState::Connecting,
             route: None,
             nominated: None,
+            more: false,
             last_heard: now,
             last_video: now,
             last_data: now,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Copies;
+
 /// What is remembered: half of it is forgotten each time that so many packets were heard of.
 const MEMORY: f64 = 1_000.0;
 /// The same for what was sent, in bytes of pictures.
@@ -15,6 +17,8 @@ const SOON: Duration = Duration::from_millis(50);
 const SOON_ENOUGH: f64 = 0.03;
 /// Bytes of parity for each byte that is lost, at most.
 const PRICE: f64 = 1.3;
+/// Lost in a row on average, from where on a single copy may well be lost with its packet.
+const SEVERAL: f64 = 2.0;
 /// Beside what it protects: its header, and those of RTP.
 const HEADERS: usize = 48;
 
@@ -59,6 +63,15 @@ impl Strength {
         let loss = self.loss();
         let enough = if rtt < SOON { SOON_ENOUGH } else { CLEAN };
         self.lost >= LEAST_LOST && loss >= enough
+    }
+
+    /// How many copies of the packets of a small picture are worth sending, on such a path.
+    pub fn copies(&self, rtt: Duration) -> usize {
+        match self.is_worth(rtt) {
+            false => 0,
+            true if self.run() < SEVERAL => 1,
+            true => Copies::MOST,
+        }
     }
 
     /// A packet of pictures was sent, of so many bytes.
@@ -129,6 +142,14 @@ mod tests {
         assert!(!strength(1, 50).is_worth(NEAR));
         assert!(strength(1, 50).is_worth(FAR));
         assert!(strength(1, 10).is_worth(NEAR));
+    }
+
+    #[test]
+    fn where_losses_come_in_runs_one_copy_is_not_enough() {
+        assert_eq!(strength(0, 1).copies(FAR), 0);
+        assert_eq!(strength(1, 50).copies(NEAR), 0);
+        assert_eq!(strength(1, 50).copies(FAR), 1);
+        assert_eq!(strength(4, 50).copies(FAR), Copies::MOST);
     }
 
     #[test]

@@ -7,14 +7,21 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use farpane_media::Time;
-use farpane_proto::fec::{Protector, Strength};
+use farpane_media::{Bitrate, Time};
+use farpane_proto::fec::{Copies, Copy, Protector, Strength};
 use str0m::Rtc;
 use str0m::format::{Codec, CodecConfig, FormatParams};
 use str0m::media::{Frequency, Mid, Pt, Rid};
 use str0m::rtp::{Extension, RtpHeader, RtpWrite, SeqNo, Ssrc};
 
 use crate::outbox::Fate;
+
+/// The way to the viewer, as far as it is known.
+#[derive(Clone, Copy)]
+pub(super) struct Path {
+    pub rtt: Duration,
+    pub estimate: Bitrate,
+}
 
 /// See the module.
 pub(super) struct Repair {
@@ -29,6 +36,7 @@ pub(super) struct Repair {
     /// What the protector has is protected.
     done: bool,
     strength: Strength,
+    copies: Copies,
 }
 
 /// Lets str0m send packets of this type. It is not one that str0m negotiates.
@@ -60,6 +68,7 @@ impl Repair {
             protector: Protector::default(),
             done: false,
             strength: Strength::default(),
+            copies: Copies::default(),
         })
     }
 
@@ -104,8 +113,12 @@ impl Repair {
 
     /// The viewer says what came.
     pub(super) fn handle_report(&mut self, report: &[Fate]) {
-        let fates = report.iter().map(|(number, arrived)| (*number, arrived.is_some()));
-        fates.for_each(|(number, arrived)| self.strength.handle_fate(number, arrived));
+        for (number, arrived) in report {
+            self.strength.handle_fate(*number, arrived.is_some());
+            if arrived.is_some() {
+                self.copies.handle_arrival(*number);
+            }
+        }
     }
 
     /// Bytes of parity for each byte of pictures.
@@ -113,18 +126,21 @@ impl Repair {
         if self.strength.is_worth(rtt) { self.strength.share() } else { 0.0 }
     }
 
-    /// A packet has left; `packet` is all of it before encryption. Returns how many parity packets are to follow it, to be
-    /// had from [`Repair::fill`] until the next packet.
+    /// A packet has left under a transport-wide number; `packet` is all of it before encryption. Returns how many parity
+    /// packets are to follow it, to be had from [`Repair::fill`] until the next packet; copies may follow later.
     pub(super) fn handle_sent(
         &mut self,
         now: Time,
+        number: u64,
         header: &RtpHeader,
         packet: &[u8],
-        rtt: Duration,
+        Path { rtt, estimate }: Path,
     ) -> usize {
         if header.ssrc != self.protected {
             return 0;
         }
+        let copies = self.strength.copies(rtt);
+        self.copies.handle_sent(now, number, packet, &self.volatile, copies, estimate);
         let worth = self.strength.is_worth(rtt);
         if std::mem::take(&mut self.done) || !worth {
             self.protector.clear();
@@ -152,6 +168,15 @@ impl Repair {
     /// The payload of a parity packet, one of `count`.
     pub(super) fn fill(&self, index: usize, count: usize, payload: &mut Vec<u8>) {
         self.protector.write(index, count, payload);
+    }
+
+    /// When the next copy is due.
+    pub(super) fn poll_timeout(&self) -> Time {
+        self.copies.poll_timeout()
+    }
+
+    pub(super) fn poll_copy(&mut self, now: Time) -> Option<Copy> {
+        self.copies.poll(now)
     }
 
     /// Writes a packet for str0m to send at once.
