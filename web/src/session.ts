@@ -56,6 +56,8 @@ const CONNECT_PATIENCE_MS = 30_000;
 export const PATH_PATIENCE_MS = 60_000;
 /** A new set of candidates is tried this often while WebRTC's path is lost. */
 const RESTART_MS = 5_000;
+/** And so long after a search that came to nothing while a stream does. */
+const UNREACHABLE_MS = 30_000;
 /** WebRTC is given this long before there is a stream. */
 const STREAM_AFTER_MS = 4_000;
 /** A lost stream is opened again after this long, and after a failure after twice as long, up to the second. */
@@ -88,6 +90,7 @@ export class Session {
   #patience: number | undefined;
   #restart: number | undefined;
   #looking = new AbortController();
+  #later: number | undefined;
   #streamTimer: number | undefined;
   #streamRetryMs: number = STREAM_RETRY_MS[0];
   #over = false;
@@ -111,6 +114,7 @@ export class Session {
         message: (channel, data) => this.#take(channel, data),
         found: () => this.#pathFound(),
         lost: () => this.#pathLost(),
+        unreachable: () => this.#unreachable(),
         // Its last words may still be on their way through the meeting point.
         closed: () =>
           window.setTimeout(
@@ -237,6 +241,7 @@ export class Session {
   #pathFound(): void {
     if (this.#over || this.#peer === undefined) return;
     this.#stopLooking();
+    window.clearTimeout(this.#later);
     window.clearTimeout(this.#streamTimer);
     this.#switch(this.#peer);
     // What was lost with the path is not sent again by itself.
@@ -256,7 +261,18 @@ export class Session {
     look();
     window.clearTimeout(this.#streamTimer);
     if (this.#stream === undefined) this.#streamSoon(STREAM_AFTER_MS);
-    else if (this.#stream.opened) this.#switch(this.#stream);
+    else if (this.#stream.opened) {
+      // What it still brings from before refers to pictures that went the other way.
+      this.#decoder.restart();
+      this.#switch(this.#stream);
+    }
+  }
+
+  /** With a stream there is no hurry, but there may be a way some time. */
+  #unreachable(): void {
+    if (this.#over || this.#restart !== undefined) return;
+    window.clearTimeout(this.#later);
+    this.#later = window.setTimeout(() => this.#peer?.restart(), UNREACHABLE_MS);
   }
 
   /** The host can be spoken to again: asks it for a new path, if there is none. */
@@ -358,6 +374,7 @@ export class Session {
     this.#stopLooking();
     this.#copies.clear();
     window.clearTimeout(this.#patience);
+    window.clearTimeout(this.#later);
     window.clearTimeout(this.#streamTimer);
     const close = () => {
       this.#peer?.close();

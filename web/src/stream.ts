@@ -1,6 +1,12 @@
 // Media and messages over a WebSocket, encrypted, where WebRTC finds no way.
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type Fragment, type Letter, StreamChannel, StreamMessageSchema } from "./gen/farpane_pb";
+import {
+  type ArrivalSchema,
+  type Fragment,
+  type Letter,
+  StreamChannel,
+  StreamMessageSchema,
+} from "./gen/farpane_pb";
 
 export interface StreamHandlers {
   /** The host has answered. */
@@ -24,6 +30,8 @@ export interface Opening {
 const MAX_MESSAGE_BYTES = 68 * 1024;
 /** A pointer that waits behind this much is stale before it is sent. */
 const MAX_POINTER_BACKLOG = 4 * 1024;
+/** What arrives within this long is acknowledged together: the meeting point takes 1,000 messages a second. */
+const ACKNOWLEDGE_MS = 5;
 /** The host answers a ping every second; TCP would not notice for minutes that nothing comes any more. */
 const SILENCE_MS = 10_000;
 
@@ -34,6 +42,8 @@ export class Stream {
   #receiving: Direction | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #fragments = 0;
+  #arrivals: MessageInitShape<typeof ArrivalSchema>[] = [];
+  #acknowledging: ReturnType<typeof setTimeout> | undefined;
   #opened = false;
   #over = false;
 
@@ -68,6 +78,7 @@ export class Stream {
   close(): void {
     this.#over = true;
     clearTimeout(this.#silence);
+    clearTimeout(this.#acknowledging);
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket.close();
   }
@@ -99,11 +110,19 @@ export class Stream {
     }
     if (fragments.length > 0) {
       this.#fragments += fragments.length;
-      const arrival = { next: BigInt(this.#fragments), atUs: BigInt(Math.round(receivedUs)) };
-      this.#transmit({ arrivals: [arrival] });
+      this.#arrivals.push({ next: BigInt(this.#fragments), atUs: BigInt(Math.round(receivedUs)) });
+      if (this.#acknowledging === undefined) this.#acknowledge();
       this.#handlers.fragments(fragments, receivedUs);
     }
     for (const letter of letters) this.#handlers.letter(letter);
+  }
+
+  /** At once, unless something was acknowledged just before. */
+  #acknowledge(): void {
+    this.#acknowledging = undefined;
+    if (this.#arrivals.length === 0) return;
+    this.#transmit({ arrivals: this.#arrivals.splice(0) });
+    this.#acknowledging = setTimeout(() => this.#acknowledge(), ACKNOWLEDGE_MS);
   }
 
   #heard(): void {

@@ -22,6 +22,8 @@ let log: string[];
 let webRtc: boolean;
 let peer: PeerHandlers;
 let decoder: DecoderHandlers;
+/** How often what comes was to be shown from a key frame on. */
+let begins: number;
 let streams: (StreamHandlers & { opened(): void })[];
 
 /** Notes what is sent by a way. */
@@ -57,7 +59,7 @@ vi.mock("../src/decoder", () => ({
     constructor(handlers: DecoderHandlers) {
       decoder = handlers;
     }
-    restart() {}
+    restart = () => begins++;
     take() {}
     close() {}
   },
@@ -129,6 +131,7 @@ beforeEach(() => {
   vi.stubGlobal("document", { hidden: false });
   log = [];
   streams = [];
+  begins = 0;
   webRtc = true;
 });
 afterEach(() => {
@@ -164,7 +167,7 @@ describe("a session", () => {
     picture();
     vi.advanceTimersByTime(4_999);
     // Its number goes on from the stream's two; only this way can lose it.
-    const again = Array(3).fill("peer: again 3");
+    const again = Array(5).fill("peer: again 3");
     expect(happened()).toEqual(["video", "late picture", ...again]);
     vi.advanceTimersByTime(1);
     expect(happened()).toEqual(["stream 1 closed"]);
@@ -222,12 +225,31 @@ describe("a session", () => {
     peer.found();
     present();
     expect(happened()).toEqual(["stream 1: releaseAll", "peer: ping", "video"]);
-    // Lost again before the stream has been closed.
+    // Lost again before the stream has been closed; what it brings next may refer to what went by WebRTC.
+    const before = begins;
     peer.lost();
+    expect(begins).toBe(before + 1);
     expect(happened()).toEqual(["interrupted", "reopen", "restart", "stream 1: ping"]);
     picture();
     vi.advanceTimersByTime(4_999);
     expect(happened()).toEqual(["canvas", "resumed"]);
+  });
+
+  it("goes on looking for a path that never was there", () => {
+    begin();
+    vi.advanceTimersByTime(4_000);
+    streams[0]?.opened();
+    picture();
+    happened();
+    for (let time = 0; time < 3; time++) {
+      peer.unreachable();
+      vi.advanceTimersByTime(30_000);
+    }
+    expect(happened()).toEqual(["restart", "restart", "restart"]);
+    peer.unreachable();
+    peer.found();
+    vi.advanceTimersByTime(4_000);
+    expect(happened()).toEqual(["stream 1: releaseAll", "peer: ping"]);
   });
 
   it("asks for what was lost when its path is back before there is a stream", () => {

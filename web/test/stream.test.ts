@@ -104,18 +104,40 @@ describe("a stream", () => {
   });
 
   it("hears in order, and tells what arrived when", async () => {
-    vi.useFakeTimers({ toFake: ["performance"] });
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout"] });
     const { host, stream, events } = begin();
-    const at = Math.round(performance.now() * 1000);
+    const now = () => BigInt(Math.round(performance.now() * 1000));
+    const at = now();
     host.say({ fragments: [fragment(60_000), fragment(3)], ...letter(7) });
+    await settled(() => expect(host.heard).toHaveLength(1));
     vi.advanceTimersByTime(5);
     host.say(letter(8));
+    const later = now();
     host.say({ fragments: [fragment(1)] });
     await settled(() => expect(host.heard).toHaveLength(2));
     expect(events).toEqual(["opened", [60_000, 3], 7, 8, [1]]);
     expect(host.heard.map(({ arrivals }) => arrivals)).toMatchObject([
-      [{ next: 2n, atUs: BigInt(at) }],
-      [{ next: 3n, atUs: BigInt(at + 5_000) }],
+      [{ next: 2n, atUs: at }],
+      [{ next: 3n, atUs: later }],
+    ]);
+    stream.close();
+  });
+
+  it("acknowledges what comes at short intervals together", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout"] });
+    const { host, stream, events } = begin();
+    const at = Math.round(performance.now() * 1000);
+    for (let number = 0; number < 3; number++) {
+      host.say({ fragments: [fragment(number)] });
+      vi.advanceTimersByTime(1);
+    }
+    await settled(() => expect(events).toEqual(["opened", [0], [1], [2]]));
+    vi.advanceTimersByTime(5);
+    await settled(() => expect(host.heard).toHaveLength(2));
+    const arrival = (number: number) => ({ next: BigInt(number + 1), atUs: BigInt(at + number * 1_000) });
+    expect(host.heard.map(({ arrivals }) => arrivals)).toMatchObject([
+      [arrival(0)],
+      [arrival(1), arrival(2)],
     ]);
     stream.close();
   });

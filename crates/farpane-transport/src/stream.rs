@@ -24,14 +24,17 @@ use crate::{Channel, Event, PathState, PathStats, Protocol, Route, SendError};
 
 /// A message is closed at this size, in bytes: large enough to be cheap, small enough not to hold up what comes after.
 const MESSAGE: usize = 16 * 1024;
-/// Messages from the viewer in one go, so that a flood cannot keep the thread from its other work.
-const MAX_READS: usize = 256;
+/// Messages from the viewer in one go, so that a flood cannot keep the thread from its other work; no fewer than may wait in
+/// [`StreamConfig::incoming`], as what is left there is announced by nothing.
+const MAX_READS: usize = 512;
 /// What waits for the viewer beside pictures, in bytes.
 const MAX_LETTERS: usize = 256 * 1024;
 /// When the meeting point takes no more, it is asked again after this long.
 const AGAIN: Duration = Duration::from_millis(5);
 /// What waits is looked at this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// No clock of a viewer has come this far.
+const LATEST_US: u64 = 1 << 62;
 /// Beside a fragment's payload: its other fields, and what WebSocket, TCP and IP add for each packet.
 const FRAGMENT: usize = 24;
 
@@ -41,7 +44,7 @@ pub type Deliver = Box<dyn FnMut(Vec<u8>) -> Result<(), Vec<u8>> + Send>;
 /// The host's end of a viewer's WebSocket whose opening has proved it.
 pub struct StreamConfig {
     pub from: SocketAddr,
-    /// Messages of the viewer; rings the waker of whoever drives this. Disconnected when the viewer is gone, which is for
+    /// Messages of the viewer, of which at most 512 wait; rings the waker of whoever drives this. Disconnected when the viewer is gone, which is for
     /// the meeting point to say: a page that is hidden for long may be let speak only once a minute.
     pub incoming: Receiver<Vec<u8>>,
     pub outgoing: Deliver,
@@ -224,7 +227,7 @@ impl Stream {
             }
         }
         for Arrival { next, at_us } in message.arrivals {
-            self.handle_arrival(next, Duration::from_micros(at_us));
+            self.handle_arrival(next, Duration::from_micros(at_us.min(LATEST_US)));
         }
     }
 

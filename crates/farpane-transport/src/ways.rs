@@ -1,7 +1,8 @@
 //! One session by whichever way there is: WebRTC where it connects, else a stream through the meeting point.
 //!
 //! Both may be there at once. Messages of the viewer are taken from either; pictures and the host's messages go by WebRTC
-//! as long as its path is up. Each change of the way is a path that is restored, and brings a key frame.
+//! as long as its path is up. A viewer opens a stream when nothing comes by WebRTC, which the host may not notice where only
+//! its own packets get lost: from then on WebRTC counts once the viewer says something by it. Each change of the way is a path that is restored, and brings a key frame.
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,10 +29,16 @@ enum Way {
 pub struct Ways {
     clock: Clock,
     waker: Waker,
+    /// Kept when it is over: what was agreed on with it holds.
     webrtc: Option<WebRtc>,
     webrtc_up: bool,
+    webrtc_over: bool,
+    /// A stream has come since the viewer was last heard by WebRTC.
+    doubted: bool,
     coming: Receiver<StreamConfig>,
     stream: Option<Stream>,
+    /// It has taken the place of another, and what was under way on that one is lost.
+    anew: bool,
     way: Option<Way>,
     /// What pictures may be coded in, once a path has been there.
     agreed: Option<Vec<VideoFormat>>,
@@ -76,8 +83,11 @@ impl Ways {
             waker,
             webrtc,
             webrtc_up: false,
+            webrtc_over: false,
+            doubted: false,
             coming,
             stream: None,
+            anew: false,
             way: None,
             agreed: None,
             closed: false,
@@ -99,10 +109,8 @@ impl Ways {
                 continue;
             }
             self.stream = Some(stream);
-            if self.way == Some(Way::Stream) {
-                // What was under way on the last one is lost.
-                self.way = None;
-            }
+            self.anew = true;
+            self.doubted = true;
         }
     }
 
@@ -122,14 +130,21 @@ impl Ways {
     fn take_events(&mut self) {
         while let Some(event) = self.webrtc.as_mut().and_then(Transport::poll_event) {
             match event {
-                Event::Connected { .. } | Event::PathRestored => self.webrtc_up = true,
+                Event::Connected { .. } | Event::PathRestored => {
+                    self.webrtc_up = true;
+                    self.doubted = false;
+                }
                 Event::PathLost => self.webrtc_up = false,
+                Event::Closed if self.webrtc_over => self.webrtc_up = false,
                 Event::Closed => {
                     self.webrtc_up = false;
                     // It was the viewer's goodbye, unless the viewer never was there.
                     self.closed |= self.way != Some(Way::Stream);
                 }
-                event => self.pass_on(Way::WebRtc, event),
+                event => {
+                    self.doubted &= !matches!(event, Event::Data(..));
+                    self.pass_on(Way::WebRtc, event);
+                }
             }
         }
         if let Some(mut stream) = self.stream.take() {
@@ -155,27 +170,43 @@ impl Ways {
 
     fn choose(&mut self) {
         let stream = self.stream.as_ref();
-        let way = match (self.webrtc_up, stream) {
+        let way = match (self.webrtc_up && !(self.doubted && stream.is_some()), stream) {
             (true, _) => Some(Way::WebRtc),
             (false, Some(_)) => Some(Way::Stream),
             (false, None) => None,
         };
-        if way == self.way {
+        let anew = std::mem::take(&mut self.anew) && way == Some(Way::Stream);
+        if way == self.way && !anew {
             return;
         }
         let before = std::mem::replace(&mut self.way, way);
+        let again = self.agreed.is_some();
         let event = match way {
             None => Event::PathLost,
-            Some(_) if self.agreed.is_some() => Event::PathRestored,
+            Some(_) if again => Event::PathRestored,
             Some(_) => self.first(),
         };
         self.events.push_back(event);
-        if way == Some(Way::Stream) && before.is_none() {
+        if way == Some(Way::Stream) && (anew || before.is_none()) {
             self.events.push_back(Event::ChannelOpen(Channel::Control));
+        }
+        if way == Some(Way::Stream) || way.is_some() && again {
+            // A shape of the pointer may be lost with the way that it went.
+            self.events.push_back(Event::ChannelOpen(Channel::Cursor));
         }
         if way.is_some() {
             self.events.push_back(Event::Estimate(self.path().estimate));
         }
+    }
+
+    /// WebRTC is over, the session is not: a stream is there, or may come as long as a path is waited for.
+    fn go_without(&mut self, error: TransportError) -> Result<(), TransportError> {
+        let TransportError::Protocol(why) = error else { return Err(error) };
+        tracing::info!(%why, "WebRTC has broken down");
+        self.webrtc_over = true;
+        self.webrtc_up = false;
+        self.webrtc.as_mut().expect("it was waited for").close();
+        Ok(())
     }
 
     fn first(&mut self) -> Event {
@@ -196,8 +227,12 @@ impl Transport for Ways {
         if self.events.is_empty() && !self.closed {
             let due = self.stream.as_ref().map_or(Time::NEVER, Stream::poll_timeout);
             let until = until.min(due);
-            match &mut self.webrtc {
-                Some(webrtc) => webrtc.wait(until)?,
+            match self.webrtc.as_mut().filter(|_| !self.webrtc_over) {
+                Some(webrtc) => {
+                    if let Err(error) = webrtc.wait(until) {
+                        self.go_without(error)?;
+                    }
+                }
                 None => {
                     let timeout = (until != Time::NEVER).then(|| until.since(self.clock.now()));
                     self.waker.sleep(timeout)?;
@@ -252,7 +287,7 @@ impl Transport for Ways {
     }
 
     fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError> {
-        match &mut self.webrtc {
+        match self.webrtc.as_mut().filter(|_| !self.webrtc_over) {
             Some(webrtc) => webrtc.handle_signal(signal),
             None => Err(NegotiationError::Ended),
         }

@@ -1,20 +1,25 @@
 //! Streams over a WebSocket, with a viewer that reads and acknowledges by hand; the meeting point is a pair of queues.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use farpane_auth::{HostHandshake, RoutingId, SessionKeys, Share, Step, ViewerHandshake};
 use farpane_media::{Bitrate, Clock, Time, VideoFormat};
 use farpane_proto::{MAX_PAYLOAD, PacketMeta};
 use farpane_transport::{
-    Attach, Channel, Event, MediaOpen, MediaSeal, PathState, StreamConfig, Transport, Waker, Ways,
-    media_ends,
+    Attach, Channel, Event, MediaOpen, MediaSeal, NegotiationError, PathState, Remote,
+    StreamConfig, Transport, Waker, Ways, WebRtc, WebRtcConfig, media_ends,
 };
 use farpane_wire::Message;
 use farpane_wire::v1::{
     Arrival, Fragment, Letter, Signal, StreamChannel, StreamMessage, signal::Body,
 };
+use str0m::change::SdpAnswer;
+use str0m::channel::ChannelId;
+use str0m::media::{Direction, MediaKind};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Input, Output, Rtc};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -128,8 +133,11 @@ struct Host {
 
 impl Host {
     fn new() -> (Host, Attach) {
-        let clock = Clock::start();
-        let (ways, attach) = Ways::new(None, clock).unwrap();
+        Host::with(None, Clock::start())
+    }
+
+    fn with(webrtc: Option<WebRtc>, clock: Clock) -> (Host, Attach) {
+        let (ways, attach) = Ways::new(webrtc, clock).unwrap();
         (Host { clock, ways, seen: Vec::new() }, attach)
     }
 
@@ -181,6 +189,135 @@ fn up() -> (Host, Attach, Viewer, (SessionKeys, SessionKeys)) {
     assert_eq!((formats, references), (vec![VideoFormat::default()], true));
     assert_eq!(route.to_string(), "relayed, WebSocket, IPv4");
     (host, attach, viewer, keys)
+}
+
+/// A viewer's end of WebRTC.
+struct Peer {
+    rtc: Rtc,
+    socket: UdpSocket,
+    channel: ChannelId,
+}
+
+impl Peer {
+    /// One that is not who it offered to be has another certificate.
+    fn offer(clock: Clock, mistaken: bool) -> (WebRtc, Peer) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut rtc = Rtc::builder().clear_codecs().enable_h264(true).build(Instant::now());
+        let address = socket.local_addr().unwrap();
+        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        let mut api = rtc.sdp_api();
+        api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        let channel = api.add_channel("input".to_owned());
+        let (offer, pending) = api.apply().unwrap();
+        let mut offer = offer.to_sdp_string();
+        if mistaken {
+            let own = offer.lines().find(|line| line.starts_with("a=fingerprint:")).unwrap();
+            let last = if own.ends_with('0') { '1' } else { '0' };
+            offer = offer.replace(own, &format!("{}{last}", &own[..own.len() - 1]));
+        }
+        let (webrtc, answer) = WebRtc::answer(&offer, WebRtcConfig::default(), clock).unwrap();
+        let answer = SdpAnswer::from_sdp_string(&answer).unwrap();
+        rtc.sdp_api().accept_answer(pending, answer).unwrap();
+        (webrtc, Peer { rtc, socket, channel })
+    }
+
+    fn turn(&mut self) {
+        let (mut buffer, address) = ([0; 2_000], self.socket.local_addr().unwrap());
+        while let Ok((len, source)) = self.socket.recv_from(&mut buffer) {
+            let receive = Receive::new(Protocol::Udp, source, address, &buffer[..len]).unwrap();
+            self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
+            self.drain();
+        }
+        self.rtc.handle_input(Input::Timeout(Instant::now())).unwrap();
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.rtc.poll_output().unwrap() {
+                Output::Timeout(_) => return,
+                // Some addresses of the host cannot be reached from this socket.
+                Output::Transmit(transmit) => {
+                    _ = self.socket.send_to(&transmit.contents, transmit.destination);
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+}
+
+impl Host {
+    /// As [`Host::until`], with a peer that works as well.
+    #[track_caller]
+    fn until_with(&mut self, peer: &mut Peer, wanted: impl Fn(&Event) -> bool) {
+        let deadline = self.clock.now() + PATIENCE;
+        while !self.seen.iter().any(&wanted) {
+            assert!(self.clock.now() < deadline, "only {:?}", self.seen);
+            peer.turn();
+            self.turn(Duration::from_millis(1));
+        }
+        self.until(wanted);
+    }
+}
+
+#[test]
+fn a_session_outlives_its_webrtc() {
+    let clock = Clock::start();
+    let (webrtc, mut peer) = Peer::offer(clock, true);
+    let (mut host, attach) = Host::with(Some(webrtc), clock);
+    let deadline = clock.now() + PATIENCE;
+    // No offer at all, which is another error as long as there is something to offer to.
+    while !matches!(host.ways.handle_signal(Remote::Offer("")), Err(NegotiationError::Ended)) {
+        assert!(clock.now() < deadline);
+        peer.turn();
+        host.turn(Duration::from_millis(1));
+        assert_eq!(host.seen, []);
+    }
+    let mut viewer = Viewer::attach(&attach, &keys(), 1, 1_024);
+    host.until(|event| matches!(event, Event::Connected { .. }));
+    viewer.say(&letter("here"));
+    host.until(|event| *event == Event::Data(Channel::Input, b"here".to_vec()));
+}
+
+#[test]
+fn webrtc_by_which_the_viewer_hears_nothing_gives_way_until_it_speaks_by_it() {
+    let clock = Clock::start();
+    let (webrtc, mut peer) = Peer::offer(clock, false);
+    let (mut host, attach) = Host::with(Some(webrtc), clock);
+    host.until_with(&mut peer, |event| *event == Event::ChannelOpen(Channel::Input));
+    let direct = host.ways.path().route;
+    let mut viewer = Viewer::attach(&attach, &keys(), 1, 1_024);
+    host.until_with(&mut peer, |event| *event == Event::PathRestored);
+    assert_ne!(host.ways.path().route, direct);
+    viewer.say(&letter("by the stream"));
+    host.until_with(&mut peer, |event| matches!(event, Event::Data(..)));
+    assert_ne!(host.ways.path().route, direct);
+    peer.rtc.channel(peer.channel).unwrap().write(true, b"found").unwrap();
+    host.until_with(&mut peer, |event| *event == Event::PathRestored);
+    assert_eq!(host.ways.path().route, direct);
+}
+
+#[test]
+fn a_stream_that_takes_the_place_of_another_is_a_path_lost_and_restored() {
+    let (mut host, attach, mut viewer, keys) = up();
+    host.until(|event| *event == Event::ChannelOpen(Channel::Cursor));
+    for line in 2..4 {
+        let dead = line == 2;
+        let last = std::mem::replace(&mut viewer, Viewer::attach(&attach, &keys, line, 1_024));
+        if dead {
+            // Gone before it was ever looked at.
+            viewer.say_sealed(b"forged".to_vec());
+            host.until(|event| *event == Event::PathLost);
+            assert_eq!(host.ways.path().route, None);
+        } else {
+            host.until(|event| *event == Event::PathRestored);
+            // Whoever sees by it knows nothing yet.
+            host.until(|event| *event == Event::ChannelOpen(Channel::Control));
+            host.until(|event| *event == Event::ChannelOpen(Channel::Cursor));
+        }
+        drop(last);
+    }
 }
 
 #[test]

@@ -178,18 +178,18 @@ impl Watch<'_> {
                         tell.streaming(&self.to, Some(&sdp));
                     }
                 }
-                Some(event) = self.happened.recv() => match event {
-                    Event::Report(report) => {
+                event = self.happened.recv() => match event {
+                    Some(Event::Report(report)) => {
                         if matches!(self.introduction, Introduction::Made) {
                             tell.report(&report);
                         }
                     }
-                    Event::Frame(_) => {}
-                    Event::PathLost => {
+                    Some(Event::Frame(_)) => {}
+                    Some(Event::PathLost) => {
                         lost = true;
                         tell.path_lost(&self.to);
                     }
-                    Event::Connected { .. } => {
+                    Some(Event::Connected { .. }) => {
                         if matches!(self.introduction, Introduction::Connected) {
                             self.introduction = Introduction::Made;
                             tell.streaming(&self.to, None);
@@ -198,7 +198,11 @@ impl Watch<'_> {
                             tell.path_restored();
                         }
                     }
-                    Event::Ended { reason, detail } => return ended(&self.to, reason, detail),
+                    Some(Event::Ended { reason, detail }) => return ended(&self.to, reason, detail),
+                    None => {
+                        let why = "the pipeline ended without saying why".to_owned();
+                        return ended(&self.to, EndReason::EndHostError, why);
+                    }
                 },
             }
         }

@@ -43,6 +43,8 @@ impl fmt::Debug for Token {
 pub struct Resource {
     agent: Agent,
     token: Option<Token>,
+    /// Where the offer went, and what came of it there.
+    endpoint: Url,
     place: Option<Url>,
     /// Its answer, in SDP.
     pub answer: String,
@@ -54,16 +56,15 @@ pub fn publish(endpoint: &Url, token: Option<Token>, sdp: &str) -> Result<Resour
     let mut place = endpoint.clone();
     for _ in 0..=MOST_DETOURS {
         let request = agent.post(place.as_str()).header(CONTENT_TYPE, "application/sdp");
-        // To another server it goes without.
-        let token = token.clone().filter(|_| place.origin() == endpoint.origin());
-        let response = with(request, token.as_ref()).send(sdp);
+        let response = with(request, token.as_ref().filter(|_| same(&place, endpoint))).send(sdp);
         let mut response = response.map_err(|why| unreachable(&place, &why))?;
         let location = location(&response, &place);
         match response.status() {
             StatusCode::CREATED => {
                 let answer = response.body_mut().with_config().limit(MOST_ANSWER).read_to_string();
                 let answer = answer.map_err(|why| unreachable(&place, &why))?;
-                return Ok(Resource { agent, token, place: location, answer });
+                let endpoint = endpoint.clone();
+                return Ok(Resource { agent, token, endpoint, place: location, answer });
             }
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => {
                 place = location.ok_or_else(|| refused(&place, &mut response))?;
@@ -73,7 +74,7 @@ pub fn publish(endpoint: &Url, token: Option<Token>, sdp: &str) -> Result<Resour
     }
     Err(Failure {
         code: "whip_refused",
-        message: format!("{endpoint} sends elsewhere again and again"),
+        message: format!("{} sends elsewhere again and again", without_secrets(endpoint)),
         hint: "ask whoever runs the server for its WHIP address".to_owned(),
     })
 }
@@ -82,9 +83,13 @@ impl Resource {
     /// Tells the server that nothing comes any more; if it does not hear that, it will notice.
     pub fn delete(self) {
         let Some(place) = self.place else { return };
-        let request = with(self.agent.delete(place.as_str()), self.token.as_ref());
-        if let Err(why) = request.call() {
-            tracing::debug!(%why, "the server was not told of the end");
+        let token = self.token.as_ref().filter(|_| same(&place, &self.endpoint));
+        match with(self.agent.delete(place.as_str()), token).call() {
+            Ok(response) if response.status().is_success() => {}
+            Ok(response) => {
+                tracing::info!(status = %response.status(), "the server keeps what was published")
+            }
+            Err(why) => tracing::info!(%why, "the server was not told of the end"),
         }
     }
 }
@@ -106,6 +111,11 @@ fn agent() -> Agent {
     config.build().into()
 }
 
+/// Whether the token may go to `place`: to another server, or in clear where it was not, it never does.
+fn same(place: &Url, endpoint: &Url) -> bool {
+    place.origin() == endpoint.origin()
+}
+
 fn with<T>(request: RequestBuilder<T>, token: Option<&Token>) -> RequestBuilder<T> {
     match token {
         Some(Token(value)) => request.header(AUTHORIZATION, value),
@@ -116,7 +126,14 @@ fn with<T>(request: RequestBuilder<T>, token: Option<&Token>) -> RequestBuilder<
 /// Where the server points, which may be said in short.
 fn location(response: &Response<Body>, place: &Url) -> Option<Url> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    place.join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    let mut url =
+        place.join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    if same(&url, place) && url.username().is_empty() {
+        // A user's name and password in the address are for all of this server.
+        let _ = url.set_username(place.username());
+        let _ = url.set_password(place.password());
+    }
+    Some(url)
 }
 
 fn unreachable(place: &Url, why: &ureq::Error) -> Failure {
@@ -159,7 +176,45 @@ pub fn without_secrets(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::thread::{self, JoinHandle};
+
     use super::*;
+
+    /// Answers one request, which ends with `end`, and returns it.
+    fn serve(end: &'static str, answer: String) -> (SocketAddr, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let (mut request, mut buffer) = (String::new(), [0; 4_096]);
+            while !request.ends_with(end) {
+                let len = socket.read(&mut buffer).unwrap();
+                request += std::str::from_utf8(&buffer[..len]).unwrap();
+            }
+            socket.write_all(answer.as_bytes()).unwrap();
+            request
+        });
+        (address, served)
+    }
+
+    #[test]
+    fn a_token_is_for_the_server_it_was_given_for() {
+        let done = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+        let (other, told) = serve("\r\n\r\n", done);
+        let created = format!(
+            "HTTP/1.1 201 Created\r\nlocation: http://{other}/me\r\ncontent-length: 3\r\n\r\nsdp"
+        );
+        let (server, asked) = serve("offer", created);
+        let endpoint = Url::parse(&format!("http://{server}/whip")).unwrap();
+        let resource = publish(&endpoint, Token::new("secret"), "offer").ok().unwrap();
+        assert_eq!(resource.answer, "sdp");
+        assert!(asked.join().unwrap().contains("Bearer secret"));
+        resource.delete();
+        let told = told.join().unwrap();
+        assert!(told.starts_with("DELETE /me ") && !told.contains("secret"), "{told}");
+    }
 
     #[test]
     fn tokens_are_what_a_header_can_say_and_never_shown() {
