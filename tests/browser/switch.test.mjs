@@ -37,12 +37,14 @@ set film 0
 set count 0
 proc step {} {
     global film count next
-    set next [after 50 step]
     incr count
     for {set bit 0} {$bit < 12} {incr bit} {
         .c itemconfigure bit$bit -fill [expr {$count >> $bit & 1 ? "white" : "black"}]
     }
     .c itemconfigure noise -image [expr {$film ? "noise[expr {$count % 5}]" : ""}]
+    update idletasks
+    # Not before: drawing may take longer, and then nothing would ever be read.
+    set next [after 50 step]
 }
 step
 `;

@@ -46,7 +46,8 @@ const plan = {
   probe: join(target, 'release/farpane-probe'),
   farpane: resolve(options.farpane ?? join(target, 'release/farpane')),
   seconds: whole('seconds', Math.max(options.quick ? 4 : 8, changes)),
-  clicks: options.quick ? 8 : 20,
+  // The tail of few says nothing where some get lost.
+  clicks: options.quick ? 8 : link ? 30 : 20,
   switches: options.quick ? 1 : 2,
   display: whole('display', 70),
   port: whole('port', 7000),
