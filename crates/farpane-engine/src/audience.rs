@@ -1,13 +1,14 @@
 //! One session for several viewers: what is coded once goes to each by a transport of its own.
 //!
 //! To the engine an [`Audience`] is a transport like any. Each viewer has a thread, a queue and a pace of its own, so none
-//! waits for another; they meet in lock-free queues and atomics. One of them leads: the one that controls, or else the one
-//! that has been there for longest. Its path decides how much is coded, and what it lacks is made up for at once. Whoever
+//! waits for another; they meet in lock-free queues and atomics. One of them leads: of those who look and whose path takes
+//! what is sent, the one that controls, or else the one that has been there for longest. Its path decides how much is coded, and what it lacks is made up for at once. Whoever
 //! else comes new or cannot keep up is given a key frame, in a pause if there is one: seldom, since all get it.
 
 mod follow;
 mod viewer;
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -100,7 +101,8 @@ struct Seat {
     gauge: Arc<Gauge>,
     down: Producer<Down>,
     up: mpsc::Receiver<Up>,
-    waker: Waker,
+    /// Below the queue, as it says also that this is closed.
+    bell: Bell,
     path: PathStats,
     live: bool,
     hidden: bool,
@@ -108,6 +110,15 @@ struct Seat {
     begun: bool,
     /// Told to leave, or gone.
     over: bool,
+}
+
+/// Wakes a viewer's thread, for the last time when it is dropped.
+struct Bell(Waker);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
 }
 
 /// See the module.
@@ -183,7 +194,7 @@ impl Invite {
             gauge,
             down,
             up,
-            waker: waker.clone(),
+            bell: Bell(waker.clone()),
             path: PathStats::default(),
             live: false,
             hidden: false,
@@ -229,7 +240,7 @@ impl Seat {
     fn tell(&mut self, down: Down) {
         // A thread that is so far behind notices by the numbers of pictures; messages it does without.
         let _ = self.down.push(down);
-        self.waker.ring();
+        self.bell.0.ring();
     }
 }
 
@@ -311,8 +322,13 @@ impl Audience {
                 Event::ChannelOpen(Channel::Control | Channel::Cursor) | Event::FrameRequest => {
                     self.events.push_back(event);
                 }
-                Event::Data(channel, _) if channel != Channel::Control && seat.controls => {
-                    self.events.push_back(event);
+                Event::Data(..) if seat.controls => self.events.push_back(event),
+                Event::Estimate(estimate) => {
+                    // For when it leads.
+                    seat.path.estimate = estimate;
+                    if leads {
+                        self.events.push_back(event);
+                    }
                 }
                 Event::Closed => {}
                 event if leads => self.events.push_back(event),
@@ -350,10 +366,11 @@ impl Audience {
         let before = self.lead.map(|at| self.seats[at].gauge.clone());
         let controlled = self.seats.iter().any(|seat| seat.controls && !seat.over);
         self.seats.retain(|seat| !seat.over || seat.live);
-        let live = |wanted: bool| {
-            self.seats.iter().position(|seat| seat.live && (seat.controls || !wanted))
-        };
-        self.lead = live(true).or_else(|| live(false));
+        // Whoever sees nothing or is stuck is no measure for the others.
+        let sees = |seat: &Seat| !seat.hidden && !seat.gauge.stuck.load(Acquire);
+        let live = self.seats.iter().enumerate().filter(|(_, seat)| seat.live);
+        let best = live.max_by_key(|(at, seat)| (sees(seat), seat.controls, Reverse(*at)));
+        self.lead = best.map(|(at, _)| at);
         if std::mem::replace(&mut self.controlled, controlled) && !controlled {
             self.events.push_back(Event::HandsOff);
         }
@@ -435,7 +452,7 @@ impl Audience {
             if seat.down.push(Down::Picture(picture.clone())).is_err() {
                 seat.gauge.pending.fetch_sub(picture.bytes() as u64, AcqRel);
             }
-            seat.waker.ring();
+            seat.bell.0.ring();
         }
         // All have been done with the oldest for long, if any have.
         self.used.push_back(picture);

@@ -45,6 +45,8 @@ const REPAIR: Duration = Duration::from_millis(100);
 /// the viewer what it lacks. If that is of no use, so many times, each after twice as long.
 const REPORT: Duration = Duration::from_millis(250);
 const PROBES: u32 = 4;
+/// Between signs of life at rest, which whoever asks for more often does not get.
+const ANSWERS: Duration = Duration::from_millis(500);
 /// A viewer that asks again so soon after a picture that it could go on from needs a key frame.
 const RELAPSE: Duration = Duration::from_millis(500);
 
@@ -122,6 +124,10 @@ pub(crate) struct Video {
     again: Time,
     skipped: bool,
     failures: u32,
+    /// What turned out not to work here.
+    failed: Vec<VideoFormat>,
+    /// When the viewer was last given a sign of life that it had asked for.
+    answered: Time,
     /// When the last new picture was taken from the encoder.
     coded: Time,
     /// Of the last picture, for coding it again.
@@ -179,6 +185,8 @@ impl Video {
             again: Time::NEVER,
             skipped: false,
             failures: 0,
+            failed: Vec::new(),
+            answered: Time::ZERO,
             coded: Time::ZERO,
             stamps: Stamps::default(),
             last_rtp: 0,
@@ -224,9 +232,15 @@ impl Video {
         self.out.waker.ring();
     }
 
-    /// Pictures are coded in one of these from now on.
+    /// Pictures are coded in one of these from now on, unless none of them works: then those who show nothing else are
+    /// turned away.
     fn narrow(&mut self, formats: &[VideoFormat]) {
-        self.selector = Some(Selector::new(formats));
+        let works = |format: &&VideoFormat| !self.failed.contains(format);
+        let selector = Selector::new(&formats.iter().filter(works).copied().collect::<Vec<_>>());
+        if selector.format().is_none() {
+            return;
+        }
+        self.selector = Some(selector);
         if self.encoder.as_ref().is_some_and(|opened| !formats.contains(&opened.format)) {
             self.give_up_encoder();
         }
@@ -244,6 +258,7 @@ impl Video {
             EncodeError::Library { .. }
             | EncodeError::UnsupportedSize { .. }
             | EncodeError::NoEncoder { .. } => {
+                self.failed.extend(selector.format());
                 selector.handle_failure();
                 self.failures = 0;
             }
@@ -289,7 +304,13 @@ impl Video {
             self.probes += 1;
             return self.repeat(Why::KeepAlive, start, now).map(|()| None);
         }
-        if self.shared.frame.take() {
+        let answer_at = match self.shared.frame.is_set() {
+            true => self.answered + ANSWERS,
+            false => Time::NEVER,
+        };
+        if answer_at <= now {
+            self.shared.frame.take();
+            self.answered = now;
             if self.is_missing(now) {
                 self.handle_loss(now);
                 return Ok(None);
@@ -300,7 +321,7 @@ impl Video {
             return self.repeat(Why::Again, start, now).map(|()| None);
         }
         let key_frame = self.key_frames.poll_timeout().unwrap_or(Time::NEVER);
-        Ok(Some(self.again.min(key_frame).min(repair).min(probe)))
+        Ok(Some(self.again.min(key_frame).min(repair).min(probe).min(answer_at)))
     }
 
     /// When the viewer is to be shown that it may lack the last picture.

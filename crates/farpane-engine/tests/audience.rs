@@ -7,7 +7,7 @@ use std::time::Duration;
 use farpane_codec::{Chroma, Codec, EncodeError, Encoder, EncoderConfig};
 use farpane_desktop::{Button, Input, InputError, Source};
 use farpane_engine::{Audience, Builder, Engine, Event, Invite, Viewer};
-use farpane_media::{Bitrate, Clock, VideoFormat};
+use farpane_media::{Bitrate, Clock, Size, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Sent, pair};
 use farpane_transport::{Channel, Event as Happened, PathState, PathStats};
@@ -247,6 +247,34 @@ fn one_that_cannot_keep_up_costs_nobody_else_a_picture() {
 }
 
 #[test]
+fn one_whose_path_is_stuck_does_not_hold_up_the_others() {
+    let show = Show::begin(Engine::builder());
+    let first = show.join(true);
+    let second = show.join(false);
+    second.picture("start", |meta| meta.key_frame);
+    first.far.set_path(PathStats {
+        state: PathState::Up,
+        estimate: Bitrate::mbps(1),
+        queued_bytes: 1 << 20,
+        queued_for: Duration::from_secs(2),
+        ..PathStats::default()
+    });
+    let last = second.picture("picture", |_| true).number;
+    second.picture("picture", |meta| meta.number > last + 60);
+    // It controls all the same, and hears so.
+    first.press(4, 1);
+    assert_eq!(show.pressed(), Some(4));
+    first.control(control_message::Body::Ping(Ping { viewer_us: 7 }));
+    first.told("answer", |body| match body {
+        control_message::Body::Pong(pong) => (pong.viewer_us == 7).then_some(()),
+        _ => None,
+    });
+    // Nothing is meant for it alone.
+    second.far.emit(Happened::KeyFrameRequest);
+    second.picture("start", |meta| meta.number > last + 60 && meta.reference.is_none());
+}
+
+#[test]
 fn a_loss_is_made_up_for_where_it_happened() {
     let show = Show::begin(Engine::builder());
     let first = show.join(true);
@@ -301,6 +329,31 @@ fn pictures_are_coded_in_what_all_can_see() {
     assert_eq!(reason, EndReason::EndHostError);
     assert!(detail.contains("no video"), "{detail}");
     first.picture("further picture", |meta| meta.format == AV1);
+}
+
+fn open_av1_only(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {
+    match codec {
+        Codec::Av1 => farpane_codec::open(codec, config),
+        _ => {
+            let (size, limit) = (config.size, Size::default());
+            Err(EncodeError::UnsupportedSize { codec, size, limit })
+        }
+    }
+}
+
+#[test]
+fn one_who_shows_only_what_does_not_work_here_is_turned_away() {
+    let show = Show::begin(Engine::builder().open_encoder(open_av1_only));
+    let first = show.seat(true);
+    first.far.connect_showing(vec![H264, AV1], Bitrate::mbps(8));
+    let before = first.picture("picture", |meta| meta.format == AV1).number;
+    let second = show.seat(false);
+    second.far.connect_showing(vec![H264], Bitrate::mbps(8));
+    second.open_channels();
+    let (reason, detail) = second.ended();
+    assert_eq!(reason, EndReason::EndHostError);
+    assert!(detail.contains("does not show"), "{detail}");
+    first.picture("further picture", |meta| meta.format == AV1 && meta.number > before + 60);
 }
 
 #[test]

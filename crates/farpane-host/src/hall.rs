@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use farpane_desktop::OpenError;
 use farpane_engine::{Audience, Engine, Event as Engined, Invite, PATH_PATIENCE, Report};
 use farpane_media::Clock;
 
 use crate::ShareConfig;
+
+/// Longer than any session.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// See the module.
 #[derive(Default)]
@@ -60,6 +64,8 @@ impl Hall {
             }
         };
         let builder = Engine::builder().view_only(config.view_only).on_event(told);
+        // Each viewer has patience of its own, and another may just be coming.
+        let builder = builder.path_patience(FOREVER);
         let engine = builder.start(desktop, audience, clock);
         let show = Arc::new(Show { invite, clock, _engine: engine });
         *shown = Arc::downgrade(&show);

@@ -1,5 +1,6 @@
 //! `farpane share`: a meeting point and a shared desktop in one process.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -199,39 +200,65 @@ async fn bind(listen: Option<SocketAddr>, limits: Limits) -> Result<Server, Bind
     }
 }
 
-/// Brings the share's question and the person's answer together.
+/// Brings the share's questions and the person's answers together, one question at a time.
 #[derive(Default)]
 struct Asker {
     /// Read only once there is a question, so that a share that asks nothing leaves standard input alone.
     lines: Option<mpsc::UnboundedReceiver<String>>,
+    question: Option<Question>,
+    /// Asked once that is settled.
+    waiting: VecDeque<(SocketAddr, oneshot::Sender<bool>)>,
+}
+
+struct Question {
+    from: SocketAddr,
+    /// Until it is answered.
     reply: Option<oneshot::Sender<bool>>,
 }
 
 impl Asker {
-    fn event(&mut self, mut event: Event, place: &Whereabouts, show: &mut dyn Show) {
-        if let Event::Asked { reply, .. } = &mut event {
-            let (unused, _) = oneshot::channel();
-            self.reply = Some(std::mem::replace(reply, unused));
-            let lines = self.lines.get_or_insert_with(answers::lines);
-            // What was typed before the question is no answer to it.
-            while lines.try_recv().is_ok() {}
+    fn event(&mut self, event: Event, place: &Whereabouts, show: &mut dyn Show) {
+        match event {
+            Event::Asked { from, reply } => {
+                self.waiting.push_back((from, reply));
+                self.ask(place, show);
+            }
+            Event::Answered { from, .. } => {
+                if self.question.take_if(|question| question.from == from).is_some() {
+                    show.event(&event, place);
+                }
+                self.waiting.retain(|(waiting, _)| *waiting != from);
+                self.ask(place, show);
+            }
+            event => show.event(&event, place),
         }
-        if let Event::Answered { .. } = &event {
-            self.reply = None;
+    }
+
+    /// Asks the next question, unless the last is not settled.
+    fn ask(&mut self, place: &Whereabouts, show: &mut dyn Show) {
+        if self.question.is_some() {
+            return;
         }
-        show.event(&event, place);
+        let Some((from, reply)) = self.waiting.pop_front() else { return };
+        let lines = self.lines.get_or_insert_with(answers::lines);
+        // What was typed before the question is no answer to it.
+        while lines.try_recv().is_ok() {}
+        let (unused, _) = oneshot::channel();
+        show.event(&Event::Asked { from, reply: unused }, place);
+        self.question = Some(Question { from, reply: Some(reply) });
     }
 
     /// The next line, while there is a question.
     async fn line(&mut self) -> Option<String> {
-        match (&mut self.lines, &self.reply) {
-            (Some(lines), Some(_)) => lines.recv().await,
+        match (&mut self.lines, &self.question) {
+            (Some(lines), Some(Question { reply: Some(_), .. })) => lines.recv().await,
             _ => std::future::pending().await,
         }
     }
 
     fn answer(&mut self, line: Option<String>, show: &mut dyn Show) {
-        let Some(reply) = self.reply.take() else { return };
+        let reply = self.question.as_mut().and_then(|question| question.reply.take());
+        let Some(reply) = reply else { return };
         if line.is_none() {
             show.nobody_there();
         }
@@ -264,5 +291,53 @@ impl Door for Entrance {
         Box::new(
             self.ice.register(ufrag, move |Arrival { stream, read }| take(Caller { stream, read })),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Shown(Vec<(&'static str, SocketAddr)>);
+
+    impl Show for Shown {
+        fn event(&mut self, event: &Event, _: &Whereabouts) {
+            match event {
+                Event::Asked { from, .. } => self.0.push(("asked", *from)),
+                Event::Answered { from, .. } => self.0.push(("answered", *from)),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn nobody_there(&mut self) {}
+        fn failure(&mut self, _: &Failure) {}
+        fn stopped(&mut self) {}
+    }
+
+    #[test]
+    fn who_asks_while_another_is_asked_about_waits() {
+        let place = Whereabouts { bases: Vec::new(), local_only: true, fingerprint: None };
+        let (_typing, lines) = mpsc::unbounded_channel();
+        let mut asker = Asker { lines: Some(lines), ..Asker::default() };
+        let mut shown = Shown::default();
+        let visitors = [1, 2, 3].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+        let mut answers = visitors.map(|from| {
+            let (reply, answer) = oneshot::channel();
+            asker.event(Event::Asked { from, reply }, &place, &mut shown);
+            answer
+        });
+        let settled = |from| Event::Answered { from, admitted: true };
+        // Its visitor has gone away.
+        asker.event(settled(visitors[1]), &place, &mut shown);
+        asker.answer(Some("y".to_owned()), &mut shown);
+        assert_eq!(answers[0].try_recv(), Ok(true));
+        assert_eq!(shown.0, [("asked", visitors[0])]);
+        asker.event(settled(visitors[0]), &place, &mut shown);
+        assert_eq!(shown.0[1..], [("answered", visitors[0]), ("asked", visitors[2])]);
+        asker.answer(None, &mut shown);
+        assert_eq!(answers[2].try_recv(), Ok(false));
+        // It is answered already.
+        asker.answer(Some("y".to_owned()), &mut shown);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use farpane_codec::Selector;
 use farpane_media::{Clock, Time, VideoFormat};
+use farpane_proto::PacketMeta;
 use farpane_queue::Consumer;
 use farpane_transport::{
     Channel, Event as Happened, Remote, SendError, Transport, TransportError, Waker,
@@ -28,6 +29,12 @@ const UNSENT: usize = 64;
 /// The path is looked at so often by whoever asks for its state.
 const PATH_EVERY: Duration = Duration::from_millis(100);
 
+/// A path that has taken nothing for so long is stuck, and for so long after it goes on counts as one that will be again.
+const STUCK: Duration = Duration::from_secs(1);
+const RECOVERING: Duration = Duration::from_secs(5);
+/// A viewer is turned away when it does not show what has come for so long.
+const UNSHOWN: Duration = Duration::from_secs(5);
+
 /// What the viewer's owner asks of its thread.
 pub(super) enum Command {
     Signal(Signal, SignalReply),
@@ -41,6 +48,8 @@ pub(super) struct Gauge {
     pub leads: AtomicBool,
     /// The viewer sees nothing, or no longer what is there now, until it is given a start.
     pub lacks: AtomicBool,
+    /// What is sent piles up before the viewer's path.
+    pub stuck: AtomicBool,
     /// Bytes of pictures that the viewer's thread has not taken yet, and that its transport has not sent.
     pub pending: AtomicU64,
     pub queued: AtomicU64,
@@ -90,8 +99,11 @@ struct Viewer {
     /// Where messages are encoded.
     message: Vec<u8>,
     formats: Vec<VideoFormat>,
+    /// Since when pictures have come that are coded in nothing of that.
+    unshown_since: Option<Time>,
     up: bool,
     hidden: bool,
+    stuck_until: Time,
     /// Since when there is no path: at first since the start.
     no_path_since: Option<Time>,
     path_at: Time,
@@ -106,8 +118,10 @@ impl Thread {
             unsent: VecDeque::new(),
             message: Vec::new(),
             formats: Vec::new(),
+            unshown_since: None,
             up: false,
             hidden: false,
+            stuck_until: Time::ZERO,
             no_path_since: Some(now),
             path_at: Time::ZERO,
         };
@@ -171,8 +185,27 @@ impl Viewer {
             self.follow.handle_loss();
             return Ok(());
         }
+        if !self.shows(now, &picture)? {
+            return Ok(());
+        }
         self.follow.push(now, picture);
         self.send_waiting(now)
+    }
+
+    /// Pictures that were under way when a newcomer came may be of another format. Others can only be if nothing that it
+    /// shows can be coded here.
+    fn shows(&mut self, now: Time, picture: &Picture) -> Result<bool, Over> {
+        let unshown = |(_, meta): (&[u8], &PacketMeta)| !self.formats.contains(&meta.format);
+        if !picture.payloads().next().is_some_and(unshown) {
+            self.unshown_since = None;
+            return Ok(true);
+        }
+        let since = *self.unshown_since.get_or_insert(now);
+        if now.since(since) >= UNSHOWN {
+            let detail = "this browser does not show what this desktop can be sent in".to_owned();
+            return Err(Over { reason: EndReason::EndHostError, detail, tell: true });
+        }
+        Ok(false)
     }
 
     /// What was coded for this viewer's path goes at once; the transport says when it is too much.
@@ -201,6 +234,11 @@ impl Viewer {
         gauge.pending.fetch_sub(taken, AcqRel);
         let lacks = self.up && !self.hidden && self.follow.lacks() && !self.is_backed_up();
         let newly = lacks != gauge.lacks.swap(lacks, AcqRel) && lacks;
+        if path.queued_for >= STUCK {
+            self.stuck_until = now + RECOVERING;
+        }
+        let stuck = now < self.stuck_until;
+        let newly = newly || stuck != gauge.stuck.swap(stuck, AcqRel);
         let leads = gauge.leads.load(Acquire);
         if leads && now >= self.path_at {
             self.path_at = now + PATH_EVERY;
@@ -213,6 +251,11 @@ impl Viewer {
 
     fn timers(&self, now: Time) -> Result<Time, Over> {
         let mut due = self.follow.poll_timeout();
+        if now < self.stuck_until {
+            due = due.min(self.stuck_until);
+        } else if self.outside.transport.path().queued_bytes > 0 {
+            due = due.min(now + STUCK);
+        }
         if let Some(since) = self.no_path_since {
             let until = since + self.outside.patience;
             if now >= until {
