@@ -74,18 +74,6 @@ inBrowsers("parity makes good what is lost on a long way", { needs: ["a way by 1
   assert.ok((await counts(page)).parity >= 2);
 });
 
-inBrowsers("the browser knows how long a repeat takes", { needs: ["H264"] }, async (t, browser) => {
-  const farpane = share(t, ["--display", "synthetic:clock", "--accept"]);
-  const { page, relay } = await viewByRelay(t, browser, (await farpane.event("ready")).url);
-  relay.delay = 150;
-  await until("a round trip by the way of the pictures is measured", () =>
-    page.evaluate(async () => {
-      const stats = [...(await peer.getStats()).values()];
-      return stats.find(({ type }) => type === "remote-outbound-rtp")?.totalRoundTripTime >= 0.3;
-    }),
-  );
-});
-
 inBrowsers("after losses the picture is right again", { needs: ["a way by 127.0.0.1"] }, async (t, browser) => {
   const x = await xserver(t, "1024x768");
   const farpane = share(t, ["--display", x.display, "--accept"]);

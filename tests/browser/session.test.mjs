@@ -57,8 +57,8 @@ inBrowsers("a mistyped code is forgiven, an unknown one is explained", async (t,
 });
 
 inBrowsers("an expired code says that it has expired, and a new one is there", async (t, browser) => {
-  // Five minutes pass in twenty seconds for the host.
-  const farpane = share(t, [...scene, "--accept"], { before: ["faketime", "-f", "+0 x15"] });
+  // Five minutes pass in forty seconds for the host, which is as much less patient.
+  const farpane = share(t, [...scene, "--accept"], { before: ["faketime", "-f", "+0 x8"] });
   const { url } = await farpane.event("ready");
   await farpane.event("ready", 2, 60_000);
   const page = await browser.view(t, url, "failed");
