@@ -299,6 +299,10 @@ impl Audience {
     fn heard(&mut self, at: usize, up: Up) {
         let leads = self.lead == Some(at);
         let seat = &mut self.seats[at];
+        if let Up::Happened(Event::Estimate(estimate)) = up {
+            // For when it leads.
+            seat.path.estimate = estimate;
+        }
         match up {
             Up::Path(path) => seat.path = path,
             Up::Hidden(hidden) => {
@@ -323,13 +327,6 @@ impl Audience {
                     self.events.push_back(event);
                 }
                 Event::Data(..) if seat.controls => self.events.push_back(event),
-                Event::Estimate(estimate) => {
-                    // For when it leads.
-                    seat.path.estimate = estimate;
-                    if leads {
-                        self.events.push_back(event);
-                    }
-                }
                 Event::Closed => {}
                 event if leads => self.events.push_back(event),
                 _ => {}

@@ -220,26 +220,30 @@ fn all_see_what_is_coded_once_and_one_controls() {
     }
 }
 
+/// A path that takes nothing more.
+fn full() -> PathStats {
+    PathStats {
+        state: PathState::Up,
+        estimate: Bitrate::mbps(1),
+        queued_bytes: 1 << 20,
+        ..PathStats::default()
+    }
+}
+
 #[test]
 fn one_that_cannot_keep_up_costs_nobody_else_a_picture() {
     let show = Show::begin(Engine::builder());
     let first = show.join(true);
     let slow = show.join(false);
     slow.picture("picture", |meta| meta.key_frame);
-    let full = PathStats {
-        state: PathState::Up,
-        estimate: Bitrate::mbps(1),
-        queued_bytes: 1 << 20,
-        ..PathStats::default()
-    };
-    slow.far.set_path(full);
+    slow.far.set_path(full());
     let last = first.picture("picture", |_| true).number;
     // For some seconds: longer than anything waits for a path.
     let numbers = std::iter::repeat_with(|| first.picture("picture", |_| true).number);
     let numbers: Vec<u32> = numbers.take_while(|number| *number < last + 120).collect();
     assert!(numbers.iter().zip(last + 1..).all(|(number, expected)| *number == expected));
 
-    slow.far.set_path(PathStats { queued_bytes: 0, ..full });
+    slow.far.set_path(PathStats { queued_bytes: 0, ..full() });
     // What it got before the path was full may still be there to be read.
     let start = slow.picture("new start", |meta| meta.key_frame && meta.number > last + 60);
     let next = slow.picture("picture that builds on it", |_| true);
@@ -252,13 +256,7 @@ fn one_whose_path_is_stuck_does_not_hold_up_the_others() {
     let first = show.join(true);
     let second = show.join(false);
     second.picture("start", |meta| meta.key_frame);
-    first.far.set_path(PathStats {
-        state: PathState::Up,
-        estimate: Bitrate::mbps(1),
-        queued_bytes: 1 << 20,
-        queued_for: Duration::from_secs(2),
-        ..PathStats::default()
-    });
+    first.far.set_path(PathStats { queued_for: Duration::from_secs(2), ..full() });
     let last = second.picture("picture", |_| true).number;
     second.picture("picture", |meta| meta.number > last + 60);
     // It controls all the same, and hears so.

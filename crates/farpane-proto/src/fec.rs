@@ -11,7 +11,7 @@ mod protector;
 mod recoverer;
 mod strength;
 
-pub use copies::{Copies, Copy};
+pub use copies::{Copies, Duplicate};
 pub use header::{Header, MAX_SPAN};
 pub use protector::Protector;
 pub use recoverer::Recoverer;

@@ -178,18 +178,18 @@ impl Watch<'_> {
                         tell.streaming(&self.to, Some(&sdp));
                     }
                 }
-                event = self.happened.recv() => match event {
-                    Some(Event::Report(report)) => {
+                event = self.happened.recv() => match event.unwrap_or_else(vanished) {
+                    Event::Report(report) => {
                         if matches!(self.introduction, Introduction::Made) {
                             tell.report(&report);
                         }
                     }
-                    Some(Event::Frame(_)) => {}
-                    Some(Event::PathLost) => {
+                    Event::Frame(_) => {}
+                    Event::PathLost => {
                         lost = true;
                         tell.path_lost(&self.to);
                     }
-                    Some(Event::Connected { .. }) => {
+                    Event::Connected { .. } => {
                         if matches!(self.introduction, Introduction::Connected) {
                             self.introduction = Introduction::Made;
                             tell.streaming(&self.to, None);
@@ -198,15 +198,17 @@ impl Watch<'_> {
                             tell.path_restored();
                         }
                     }
-                    Some(Event::Ended { reason, detail }) => return ended(&self.to, reason, detail),
-                    None => {
-                        let why = "the pipeline ended without saying why".to_owned();
-                        return ended(&self.to, EndReason::EndHostError, why);
-                    }
+                    Event::Ended { reason, detail } => return ended(&self.to, reason, detail),
                 },
             }
         }
     }
+}
+
+/// An engine says why it ends, unless it dies.
+fn vanished() -> Event {
+    let detail = "the pipeline ended without saying why".to_owned();
+    Event::Ended { reason: EndReason::EndHostError, detail }
 }
 
 fn ended(to: &str, reason: EndReason, detail: String) -> Result<(), Failure> {

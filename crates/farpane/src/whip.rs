@@ -43,7 +43,7 @@ impl fmt::Debug for Token {
 pub struct Resource {
     agent: Agent,
     token: Option<Token>,
-    /// Where the offer went, and what came of it there.
+    /// Where the token is good, and what came of the offer.
     endpoint: Url,
     place: Option<Url>,
     /// Its answer, in SDP.

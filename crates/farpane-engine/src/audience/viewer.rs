@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use farpane_codec::Selector;
 use farpane_media::{Clock, Time, VideoFormat};
-use farpane_proto::PacketMeta;
 use farpane_queue::Consumer;
 use farpane_transport::{
     Channel, Event as Happened, Remote, SendError, Transport, TransportError, Waker,
@@ -195,8 +194,7 @@ impl Viewer {
     /// Pictures that were under way when a newcomer came may be of another format. Others can only be if nothing that it
     /// shows can be coded here.
     fn shows(&mut self, now: Time, picture: &Picture) -> Result<bool, Over> {
-        let unshown = |(_, meta): (&[u8], &PacketMeta)| !self.formats.contains(&meta.format);
-        if !picture.payloads().next().is_some_and(unshown) {
+        if picture.payloads().next().is_none_or(|(_, meta)| self.formats.contains(&meta.format)) {
             self.unshown_since = None;
             return Ok(true);
         }
@@ -238,13 +236,13 @@ impl Viewer {
             self.stuck_until = now + RECOVERING;
         }
         let stuck = now < self.stuck_until;
-        let newly = newly || stuck != gauge.stuck.swap(stuck, AcqRel);
+        let changed = newly || stuck != gauge.stuck.swap(stuck, AcqRel);
         let leads = gauge.leads.load(Acquire);
         if leads && now >= self.path_at {
             self.path_at = now + PATH_EVERY;
             let _ = self.outside.up.send(Up::Path(path));
         }
-        if newly || (leads && (taken > 0 || before > path.queued_bytes as u64)) {
+        if changed || (leads && (taken > 0 || before > path.queued_bytes as u64)) {
             self.outside.waker.ring();
         }
     }

@@ -29,10 +29,10 @@ const HEADERS: usize = 80;
 pub struct Copies {
     protector: Protector,
     /// Of the picture that is being sent.
-    picture: Vec<Copy>,
+    picture: Vec<Duplicate>,
     of_picture: usize,
     /// By when they are due.
-    waiting: VecDeque<(Time, Copy)>,
+    waiting: VecDeque<(Time, Duplicate)>,
     /// Bytes that may be sent, as of then.
     credit: f64,
     as_of: Time,
@@ -40,7 +40,7 @@ pub struct Copies {
 
 /// The payload of a parity packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct Duplicate {
     /// Transport-wide, of the packet.
     number: u64,
     pub rtp_time: u32,
@@ -69,7 +69,7 @@ impl Copies {
             self.protector.handle_sent(now, packet, volatile);
             let mut payload = Vec::new();
             self.protector.write(0, 1, &mut payload);
-            self.picture.push(Copy { number, rtp_time: header.time, payload });
+            self.picture.push(Duplicate { number, rtp_time: header.time, payload });
         }
         if !header.marker {
             return;
@@ -77,13 +77,12 @@ impl Copies {
         let small = self.of_picture <= MOST_PACKETS;
         self.of_picture = 0;
         let picture = std::mem::take(&mut self.picture);
-        let bytes = picture.iter().map(|copy| copy.payload.len() + HEADERS).sum::<usize>() as f64;
         self.earn(now, estimate);
-        let affordable = if bytes > 0.0 { (self.credit / bytes) as usize } else { 0 };
-        let times = times.min(Copies::MOST).min(affordable);
-        if !small || times == 0 {
+        if !small || picture.is_empty() {
             return;
         }
+        let bytes = picture.iter().map(|copy| copy.payload.len() + HEADERS).sum::<usize>() as f64;
+        let times = times.min(Copies::MOST).min((self.credit / bytes) as usize);
         self.credit -= bytes * times as f64;
         for delay in &DELAYS[..times] {
             let due = now + *delay;
@@ -110,7 +109,7 @@ impl Copies {
     }
 
     /// The next copy, once it is due.
-    pub fn poll(&mut self, now: Time) -> Option<Copy> {
+    pub fn poll(&mut self, now: Time) -> Option<Duplicate> {
         self.waiting.pop_front_if(|(due, _)| *due <= now).map(|(_, copy)| copy)
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use farpane_media::{Bitrate, Time};
-use farpane_proto::fec::{Copies, Copy, Protector, Strength};
+use farpane_proto::fec::{Copies, Duplicate, Protector, Strength};
 use str0m::Rtc;
 use str0m::format::{Codec, CodecConfig, FormatParams};
 use str0m::media::{Frequency, Mid, Pt, Rid};
@@ -175,7 +175,7 @@ impl Repair {
         self.copies.poll_timeout()
     }
 
-    pub(super) fn poll_copy(&mut self, now: Time) -> Option<Copy> {
+    pub(super) fn poll_copy(&mut self, now: Time) -> Option<Duplicate> {
         self.copies.poll(now)
     }
 
