@@ -74,6 +74,25 @@ inBrowsers("parity makes good what is lost on a long way", { needs: ["a way by 1
   assert.ok((await counts(page)).parity >= 2);
 });
 
+inBrowsers("what got lost again is asked for after a round trip, not before", { needs: ["H264"] }, async (t, browser) => {
+  const farpane = share(t, ["--display", "synthetic:clock", "--accept"]);
+  const { page, relay } = await viewByRelay(t, browser, (await farpane.event("ready")).url);
+  relay.delay = 150;
+  const { frames } = await counts(page);
+  await until("the browser has had time to measure", async () => (await counts(page)).frames > frames + 150);
+  const [stream] = relay.seen;
+  let sent = 0;
+  const repeats = [];
+  relay.lost = (datagram) => {
+    if (ssrc(datagram) === relay.repeats) repeats.push(performance.now());
+    return ssrc(datagram) !== stream || sent++ % 60 === 0;
+  };
+  const gaps = () => repeats.slice(1).map((at, index) => at - repeats[index]);
+  // What is further apart was asked for after another loss.
+  await until("something is asked for again and again", () => gaps().filter((ms) => ms < 700).length >= 3);
+  assert.ok(Math.min(...gaps()) > 200, `${gaps().map(Math.round)} ms`);
+});
+
 inBrowsers("after losses the picture is right again", { needs: ["a way by 127.0.0.1"] }, async (t, browser) => {
   const x = await xserver(t, "1024x768");
   const farpane = share(t, ["--display", x.display, "--accept"]);

@@ -46,6 +46,61 @@ inBrowsers("a page without WebRTC gets picture and input by the WebSocket", { ne
   assert.equal((await farpane.event("disconnected")).reason, "viewer_left");
 });
 
+/** Runs in the page, ahead of it: counts what is drawn of pictures, and keeps the last. */
+function watched() {
+  window.pieces = window.wholes = 0;
+  const { putImageData, drawImage } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.putImageData = function (...args) {
+    window.pieces++;
+    return putImageData.apply(this, args);
+  };
+  CanvasRenderingContext2D.prototype.drawImage = function (...args) {
+    window.wholes++;
+    return drawImage.apply(this, args);
+  };
+  window.VideoDecoder = class extends VideoDecoder {
+    constructor({ output, error }) {
+      super({
+        error,
+        output(frame) {
+          window.last?.close();
+          window.last = frame.clone();
+          output(frame);
+        },
+      });
+    }
+  };
+}
+
+inBrowsers("where little changes only that is drawn, and all is as it was decoded", { needs: ["H.264 by WebCodecs"] }, async (t, browser) => {
+  const x = await xserver(t, "1280x1024");
+  const busy = "seq 1 150 | while read n; do printf '%s words ' $n; [ $((n % 40)) = 0 ] && clear; sleep 0.02; done; exec sleep 999";
+  program(t, x, "xterm", ["-geometry", "80x30+500+50", "-e", "sh", "-c", `read wait; ${busy}`]);
+  const farpane = share(t, ["--display", x.display, "--accept"]);
+  const first = `${withoutWebRtc}; (${watched})()`;
+  const page = await browser.view(t, (await farpane.event("ready")).url, "live", { first });
+  await sharp(x, page);
+  const at = await place(page, 600, 200);
+  await page.mouse.move(at.x, at.y);
+  await press(page, "Enter");
+  await until("much of it has come", () => page.evaluate(() => pieces > 60));
+  await sharp(x, page);
+  const isExact = () =>
+    page.evaluate(() => {
+      const screen = document.querySelector("canvas#screen");
+      const pixels = (source) => {
+        const context = new OffscreenCanvas(screen.width, screen.height).getContext("2d", { alpha: false });
+        context.drawImage(source, 0, 0);
+        return context.getImageData(0, 0, screen.width, screen.height).data;
+      };
+      const decoded = pixels(last);
+      return pixels(screen).every((value, at) => value === decoded[at]);
+    });
+  await until("all of the last picture is there", isExact);
+  const wholes = await page.evaluate(() => window.wholes);
+  assert.ok(wholes < 40, `${wholes} whole pictures`);
+});
+
 inBrowsers("what WebRTC does not reach goes by the WebSocket until it does", { needs: ["a way by 127.0.0.1"] }, async (t, browser) => {
   const x = await xserver(t, "1024x768");
   program(t, x, "xterm", ["-geometry", "80x30+50+50", "-e", "sh", "-c", "seq 1 2000; exec sleep 999"]);

@@ -1,6 +1,6 @@
 // A stream's fragments become pictures, by the browser's own decoder.
 import { depacketize } from "./depacketize";
-import { type Fragment, StreamFormat } from "./gen/farpane_pb";
+import { type Area, type Fragment, StreamFormat } from "./gen/farpane_pb";
 
 /** What is known of a picture when it has been decoded; microseconds of `performance.now()`. */
 export interface Decoded {
@@ -8,6 +8,13 @@ export interface Decoded {
   /** The last fragment was here. */
   readonly receivedUs: number;
   readonly decodeUs: number;
+  /** All that may differ from the picture before it, if that is known. */
+  readonly changed: readonly Area[] | undefined;
+}
+
+/** The same of a picture that is being decoded. */
+interface Inside extends Omit<Decoded, "decodeUs"> {
+  readonly begunUs: number;
 }
 
 export interface DecoderHandlers {
@@ -54,7 +61,7 @@ export async function streamFormats(): Promise<StreamFormat[]> {
 export class Decoder {
   readonly #handlers: DecoderHandlers;
   readonly counts: Counts = { bytes: 0, packets: 0, dropped: 0 };
-  readonly #inside = new Map<number, { rtpTime: number; receivedUs: number; begunUs: number }>();
+  readonly #inside = new Map<number, Inside>();
   #decoder: VideoDecoder | undefined;
   #codec = "";
   #payloads: Uint8Array[] = [];
@@ -101,7 +108,8 @@ export class Decoder {
     this.#decoder = undefined;
   }
 
-  #decode(data: Uint8Array<ArrayBuffer>, { format, keyFrame, rtpTime }: Fragment, receivedUs: number): void {
+  #decode(data: Uint8Array<ArrayBuffer>, fragment: Fragment, receivedUs: number): void {
+    const { format, keyFrame, rtpTime } = fragment;
     if (keyFrame) this.#prepare(codecOf(format, data));
     const decoder = this.#decoder;
     if (decoder === undefined || (this.#waiting && !keyFrame)) {
@@ -111,7 +119,8 @@ export class Decoder {
     if (decoder.decodeQueueSize > MAX_QUEUE) return this.#stick();
     this.#waiting = false;
     const timestamp = this.#pictures++;
-    this.#inside.set(timestamp, { rtpTime, receivedUs, begunUs: performance.now() * 1000 });
+    const changed = keyFrame ? undefined : fragment.changed?.areas;
+    this.#inside.set(timestamp, { rtpTime, receivedUs, begunUs: performance.now() * 1000, changed });
     decoder.decode(new EncodedVideoChunk({ type: keyFrame ? "key" : "delta", timestamp, data }));
   }
 
@@ -137,15 +146,20 @@ export class Decoder {
   #decoded(frame: VideoFrame): void {
     const nowUs = performance.now() * 1000;
     const picture = this.#inside.get(frame.timestamp);
+    let missed = false;
     // Pictures come out in order; those before it do not come any more.
     for (const timestamp of this.#inside.keys()) {
       if (timestamp > frame.timestamp) break;
-      if (timestamp < frame.timestamp) this.counts.dropped++;
+      if (timestamp < frame.timestamp) {
+        this.counts.dropped++;
+        missed = true;
+      }
       this.#inside.delete(timestamp);
     }
     if (picture === undefined) return frame.close();
     const { rtpTime, receivedUs, begunUs } = picture;
-    this.#handlers.picture(frame, { rtpTime, receivedUs, decodeUs: nowUs - begunUs });
+    const changed = missed ? undefined : picture.changed;
+    this.#handlers.picture(frame, { rtpTime, receivedUs, decodeUs: nowUs - begunUs, changed });
   }
 
   /** Goes on with the next key frame, which it asks for. */

@@ -1,6 +1,7 @@
 // Where the picture is: in the video element, or on a canvas in its place when it comes by a stream.
 import type { Decoded } from "./decoder";
 import type { Size } from "./fit";
+import { Painter } from "./painter";
 import type { ShownFrame } from "./stats";
 
 export interface ScreenHandlers {
@@ -14,8 +15,8 @@ export class Screen {
   /** Told of each frame that the video element has, shown or not. */
   onvideo: () => void = () => {};
   readonly #video: HTMLVideoElement;
-  readonly #canvas = document.createElement("canvas");
-  readonly #context: CanvasRenderingContext2D | null;
+  readonly #painter = new Painter();
+  readonly #canvas = this.#painter.canvas;
   readonly #handlers: ScreenHandlers;
   readonly #signal: AbortSignal;
 
@@ -25,7 +26,6 @@ export class Screen {
     this.#handlers = handlers;
     this.#signal = signal;
     this.#canvas.className = video.className;
-    this.#context = this.#canvas.getContext("2d", { alpha: false, desynchronized: true });
     video.addEventListener("resize", () => this.#drawn || handlers.resized(), { signal });
     // A hidden page never presents a frame, so that a decoded one has to do there.
     const tells = "requestVideoFrameCallback" in video;
@@ -46,10 +46,8 @@ export class Screen {
 
   /** The size of the pictures that come. */
   get size(): Size {
-    const { width, height } = this.#canvas;
-    return this.#drawn
-      ? { width, height }
-      : { width: this.#video.videoWidth, height: this.#video.videoHeight };
+    const { videoWidth: width, videoHeight: height } = this.#video;
+    return this.#drawn ? this.#painter.size : { width, height };
   }
 
   /** Has the video element play this. */
@@ -61,37 +59,30 @@ export class Screen {
     if (!this.#drawn) return;
     this.#canvas.remove();
     this.#canvas.id = "";
-    // Gives back its memory.
-    this.#canvas.width = this.#canvas.height = 0;
+    this.#painter.clear();
     this.#video.id = ID;
     this.#handlers.resized();
   }
 
   /** Shows a picture of a stream, and closes it. */
-  draw(frame: VideoFrame, { rtpTime, receivedUs, decodeUs }: Decoded): void {
-    const { displayWidth, displayHeight } = frame;
-    const before = this.size;
-    const moved = !this.#drawn || before.width !== displayWidth || before.height !== displayHeight;
-    if (moved) {
-      // Takes what is on it away.
-      this.#canvas.width = displayWidth;
-      this.#canvas.height = displayHeight;
-    }
-    this.#context?.drawImage(frame, 0, 0);
-    frame.close();
-    const presentedUs = performance.now() * 1000;
-    if (!this.#drawn) {
-      this.#video.id = "";
-      this.#canvas.id = ID;
-      this.#video.after(this.#canvas);
-    }
-    if (moved) this.#handlers.resized();
-    const shown = (displayedUs: number) => {
-      if (this.#signal.aborted) return;
-      this.#handlers.shown({ rtpTime, receivedUs, decodeUs, presentedUs, displayedUs });
+  draw(frame: VideoFrame, { rtpTime, receivedUs, decodeUs, changed }: Decoded): void {
+    const painted = (resized: boolean) => {
+      const presentedUs = performance.now() * 1000;
+      const begins = !this.#drawn;
+      if (begins) {
+        this.#video.id = "";
+        this.#canvas.id = ID;
+        this.#video.after(this.#canvas);
+      }
+      if (begins || resized) this.#handlers.resized();
+      const shown = (displayedUs: number) => {
+        if (this.#signal.aborted) return;
+        this.#handlers.shown({ rtpTime, receivedUs, decodeUs, presentedUs, displayedUs });
+      };
+      if (document.hidden) shown(presentedUs);
+      else requestAnimationFrame((ms) => shown(Math.max(ms * 1000, presentedUs)));
     };
-    if (document.hidden) shown(presentedUs);
-    else requestAnimationFrame((ms) => shown(Math.max(ms * 1000, presentedUs)));
+    this.#painter.paint({ frame, changed, painted });
   }
 
   get #drawn(): boolean {

@@ -2,7 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { codecOf, Decoder, streamFormats } from "../src/decoder";
-import { FragmentSchema, StreamFormat } from "../src/gen/farpane_pb";
+import { AreaSchema, FragmentSchema, StreamFormat } from "../src/gen/farpane_pb";
 
 const { STREAM_H264, STREAM_H264_444, STREAM_AV1, STREAM_AV1_444 } = StreamFormat;
 
@@ -149,6 +149,27 @@ describe("a decoder", () => {
     delta(180);
     expect(chunks()).toEqual(["key", "delta"]);
     expect(decoder.counts.dropped).toBe(1);
+  });
+
+  it("tells where a picture differs from the one before it that came out", () => {
+    const decoder = new Decoder({ picture: (_, { changed }) => seen.push(changed), stuck: () => {} });
+    const seen: unknown[] = [];
+    const areas = [create(AreaSchema, { x: 16, y: 32, width: 48, height: 16 })];
+    const take = (keyFrame: boolean, changed: typeof areas | undefined) =>
+      decoder.take(
+        create(FragmentSchema, {
+          format: STREAM_H264,
+          payload: keyFrame ? SPS : Uint8Array.of(0x61, 1),
+          keyFrame,
+          lastOfPicture: true,
+          ...(changed && { changed: { areas: changed } }),
+        }),
+        0,
+      );
+    take(true, areas);
+    for (const changed of [areas, undefined, [], areas, areas]) take(false, changed);
+    for (const index of [0, 1, 2, 3, 5]) FakeDecoder.all[0]?.output(index);
+    expect(seen).toEqual([undefined, areas, undefined, [], undefined]);
   });
 
   it("begins with a key frame, in each stream", () => {

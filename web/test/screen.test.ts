@@ -65,7 +65,12 @@ function begin() {
   screen.onvideo = () => events.push("video");
   const draw = (displayWidth: number, displayHeight: number) => {
     const frame = { displayWidth, displayHeight, close: () => events.push("closed") };
-    screen.draw(frame as unknown as VideoFrame, { rtpTime: 9, receivedUs: 0, decodeUs: 0 });
+    screen.draw(frame as unknown as VideoFrame, {
+      rtpTime: 9,
+      receivedUs: 0,
+      decodeUs: 0,
+      changed: undefined,
+    });
   };
   return { video, events, stop, screen, draw };
 }

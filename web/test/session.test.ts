@@ -67,7 +67,8 @@ vi.mock("../src/decoder", () => ({
 
 const picture = () => {
   const frame = { close: () => log.push("late picture") };
-  decoder.picture(frame as unknown as VideoFrame, { rtpTime: 0, receivedUs: 0, decodeUs: 0 });
+  const decoded = { rtpTime: 0, receivedUs: 0, decodeUs: 0, changed: undefined };
+  decoder.picture(frame as unknown as VideoFrame, decoded);
 };
 
 function begin({ formats = [StreamFormat.STREAM_H264] } = {}) {

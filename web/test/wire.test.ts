@@ -67,6 +67,17 @@ describe("golden messages", () => {
         { payload: "EA==", format: "STREAM_AV1_444", lastOfPicture: true },
       ],
     });
+    expect(read("changed")).toEqual({
+      fragments: [
+        {
+          payload: "EA==",
+          format: "STREAM_AV1_444",
+          lastOfPicture: true,
+          changed: { areas: [{ x: 1904, y: 16, width: 16, height: 1064 }] },
+        },
+        { payload: "EA==", format: "STREAM_AV1_444", lastOfPicture: true, changed: {} },
+      ],
+    });
     expect(read("letters")).toEqual({
       letters: [{ message: "IgA=" }, { channel: "CHANNEL_STATS", message: "EgA=" }],
     });

@@ -116,6 +116,8 @@ pub struct AccessUnit<'a> {
     pub again: Option<Time>,
     /// By the encoder for films, in 4:2:0 whatever was asked for.
     pub film: bool,
+    /// All that may differ from the picture before it, if the encoder knows.
+    pub changed: Option<&'a Region>,
 }
 
 /// Codes pictures of one size. Made by [`open`].

@@ -109,6 +109,7 @@ impl Encoder for NullEncoder {
             quantizer: None,
             again: None,
             film: false,
+            changed: None,
         }))
     }
 }

@@ -155,6 +155,7 @@ impl Encoder for Rav1e {
             quantizer: Some(quantizer),
             again: gains.then_some(request.now + STILL),
             film: false,
+            changed: None,
         }))
     }
 

@@ -12,7 +12,9 @@ use std::time::Duration;
 use farpane_codec::{
     AccessUnit, EncodeError, Encoder, EncoderConfig, Output, Picture, Reason, Request, Selector,
 };
-use farpane_media::{Bitrate, Chroma, Frame, Region, Size, Slot, Stamps, Time, VideoFormat};
+use farpane_media::{
+    Bitrate, Chroma, Frame, Patches, Region, Size, Slot, Stamps, Time, VideoFormat,
+};
 use farpane_pixel::Detector;
 use farpane_proto::packetize::Packetizer;
 use farpane_proto::rate::{Controller, KeyFrames};
@@ -592,6 +594,9 @@ impl Out {
             let Some(mut packet) = self.pool.acquire() else { return false };
             packet.fill(|space| payload.write(space));
             packet.meta = PacketMeta { marker: payload.is_last(), first_of_frame: at == 0, ..meta };
+            if payload.is_last() {
+                packet.meta.changed = unit.changed.and_then(Patches::of);
+            }
             if payload.is_last() && !meta.keep_alive {
                 record.stamps.packetized = shared.clock.now();
                 // Measurements only; when nobody takes them they may be lost.

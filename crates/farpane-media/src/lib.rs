@@ -11,6 +11,7 @@
 
 mod format;
 mod frame;
+mod patches;
 mod region;
 mod slot;
 mod time;
@@ -18,6 +19,7 @@ mod units;
 
 pub use format::{Chroma, Codec, VideoFormat};
 pub use frame::{Age, DamageLog, Frame, FrameBody, FramePool, Stamps};
+pub use patches::Patches;
 pub use region::{Rect, Region};
 pub use slot::Slot;
 pub use time::{Clock, Time};

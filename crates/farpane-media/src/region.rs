@@ -52,6 +52,13 @@ impl Rect {
         Rect { x, y, w: right.saturating_sub(x), h: bottom.saturating_sub(y) }
     }
 
+    /// The smallest rectangle with both in it.
+    pub fn around(&self, other: &Rect) -> Rect {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let (right, bottom) = (self.right().max(other.right()), self.bottom().max(other.bottom()));
+        Rect { x, y, w: right - x, h: bottom - y }
+    }
+
     /// Grown outwards to multiples of `grid` pixels, then cut to `size`.
     pub fn snapped(&self, grid: u32, size: Size) -> Rect {
         let (x, y) = (self.x / grid * grid, self.y / grid * grid);

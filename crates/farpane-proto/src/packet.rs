@@ -6,7 +6,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use farpane_media::{Time, VideoFormat};
+use farpane_media::{Patches, Time, VideoFormat};
 
 /// The longest payload, in bytes. With RTP header, extensions, SRTP tag, UDP and IPv6 it fits the 1280 bytes that every
 /// IPv6 link carries (RFC 8200, section 5), and so does parity of it, which is up to 64 bytes longer with all of that.
@@ -32,6 +32,8 @@ pub struct PacketMeta {
     pub keep_alive: bool,
     /// When the frame's pixels were read.
     pub capture: Time,
+    /// All that may differ from the frame before it, if that is known; the last packet tells.
+    pub changed: Option<Patches>,
 }
 
 impl PacketMeta {

@@ -12,9 +12,11 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use farpane_auth::MediaKeys;
-use farpane_media::{Bitrate, Chroma, Clock, Codec, Time, VideoFormat};
+use farpane_media::{Bitrate, Chroma, Clock, Codec, Patches, Rect, Time, VideoFormat};
 use farpane_proto::PacketMeta;
-use farpane_wire::v1::{Arrival, Fragment, Letter, StreamChannel, StreamFormat, StreamMessage};
+use farpane_wire::v1::{
+    Area, Arrival, Changed, Fragment, Letter, StreamChannel, StreamFormat, StreamMessage,
+};
 use farpane_wire::{MAX_CHANNEL_BYTES, MAX_SIGNAL_BYTES, Message};
 
 use crate::cipher::{MEDIA_OVERHEAD, MediaOpen, MediaSeal, media_ends};
@@ -305,6 +307,7 @@ impl Stream {
                 rtp_time: meta.rtp_time,
                 key_frame: meta.key_frame,
                 last_of_picture: meta.marker,
+                changed: meta.changed.as_ref().map(areas),
             });
             self.outbox.give_back(packet);
         }
@@ -314,6 +317,11 @@ impl Stream {
         debug_assert!(message.encoded_len() + MEDIA_OVERHEAD <= 2 * MAX_SIGNAL_BYTES);
         message
     }
+}
+
+fn areas(patches: &Patches) -> Changed {
+    let area = |Rect { x, y, w, h }| Area { x, y, width: w, height: h };
+    Changed { areas: patches.rects().map(area).collect() }
 }
 
 fn channel_name(channel: Channel) -> StreamChannel {

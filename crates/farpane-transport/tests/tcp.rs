@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use farpane_media::{Clock, VideoFormat};
+use farpane_media::Clock;
 use farpane_proto::PacketMeta;
 use farpane_proto::framing::{self, Deframer};
 use farpane_proto::rtp::descriptor::DependencyDescriptor;
@@ -241,16 +241,15 @@ impl Session {
     fn send_frame(&mut self, frame: u32, packets: u8) {
         for at in 0..packets {
             let meta = PacketMeta {
-                format: VideoFormat::default(),
                 rtp_time: frame,
                 marker: at + 1 == packets,
                 frame: frame.into(),
                 first_of_frame: at == 0,
-                keep_alive: false,
                 key_frame: frame == 0,
                 capture: self.clock.now(),
                 number: frame,
                 reference: frame.checked_sub(1),
+                ..PacketMeta::default()
             };
             let mut payload = vec![at; 1_000];
             payload[0] = 0x41;

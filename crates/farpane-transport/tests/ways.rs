@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use farpane_auth::{HostHandshake, RoutingId, SessionKeys, Share, Step, ViewerHandshake};
-use farpane_media::{Bitrate, Clock, Time, VideoFormat};
+use farpane_media::{Bitrate, Clock, Patches, Rect, Region, Time, VideoFormat};
 use farpane_proto::{MAX_PAYLOAD, PacketMeta};
 use farpane_transport::{
     Attach, Channel, Event, MediaOpen, MediaSeal, NegotiationError, PathState, Remote,
@@ -13,7 +13,7 @@ use farpane_transport::{
 };
 use farpane_wire::Message;
 use farpane_wire::v1::{
-    Arrival, Fragment, Letter, Signal, StreamChannel, StreamMessage, signal::Body,
+    Area, Arrival, Changed, Fragment, Letter, Signal, StreamChannel, StreamMessage, signal::Body,
 };
 use str0m::change::SdpAnswer;
 use str0m::channel::ChannelId;
@@ -173,11 +173,17 @@ impl Host {
                 key_frame: number == 0,
                 reference: number.checked_sub(1),
                 capture: Time::ZERO,
+                changed: (at + 1 == packets).then(|| Patches::of(&strip(number)).unwrap()),
                 ..PacketMeta::default()
             };
             self.ways.send_video(&payload, &meta).unwrap();
         }
     }
+}
+
+/// What a picture changes: nothing in the first, then more and more.
+fn strip(number: u32) -> Region {
+    Rect::new(16, 32, 16 * number, 48).into()
 }
 
 fn up() -> (Host, Attach, Viewer, (SessionKeys, SessionKeys)) {
@@ -340,6 +346,10 @@ fn pictures_and_messages_go_both_ways() {
         assert_eq!(fragment.payload[1] as usize, at % 5);
         assert_eq!(fragment.rtp_time as usize, at / 5 * 3_000);
         assert_eq!(fragment.key_frame, at < 5);
+        let strip = strip(at as u32 / 5);
+        let area = |&Rect { x, y, w, h }: &Rect| Area { x, y, width: w, height: h };
+        let changed = Changed { areas: strip.rects().iter().map(area).collect() };
+        assert_eq!(fragment.changed, (at % 5 == 4).then_some(changed));
     }
     assert!(host.ways.path().rtt.is_some());
 

@@ -307,6 +307,7 @@ impl Session {
                 capture: self.clock.now(),
                 number: frame as u32,
                 reference,
+                ..PacketMeta::default()
             };
             // A single NAL unit of a non-IDR slice; its contents do not matter to a transport.
             let mut payload = vec![at; 1_000];

@@ -136,6 +136,7 @@ fn messages_have_the_golden_bytes() {
         rtp_time: 4_000_000_000,
         key_frame: true,
         last_of_picture: false,
+        changed: None,
     };
     let last = Fragment { payload: vec![0x68], last_of_picture: true, ..fragment.clone() };
     let delta = Fragment {
@@ -144,8 +145,13 @@ fn messages_have_the_golden_bytes() {
         last_of_picture: true,
         ..Fragment::default()
     };
+    let area = Area { x: 1_904, y: 16, width: 16, height: 1_064 };
+    let little = Fragment { changed: Some(Changed { areas: vec![area] }), ..delta.clone() };
+    let nothing = Fragment { changed: Some(Changed::default()), ..delta.clone() };
     let fragments = vec![fragment, last, delta];
     golden.stream("fragments", StreamMessage { fragments, ..StreamMessage::default() });
+    let fragments = vec![little, nothing];
+    golden.stream("changed", StreamMessage { fragments, ..StreamMessage::default() });
     let letters = vec![
         Letter { channel: StreamChannel::ChannelInput.into(), message: vec![0x22, 0] },
         Letter { channel: StreamChannel::ChannelStats.into(), message: vec![0x12, 0] },

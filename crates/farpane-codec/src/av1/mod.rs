@@ -322,6 +322,7 @@ impl Encoder for Av1 {
             quantizer: coarsest.map(|quantizer| quantizer.max(FINE)),
             again,
             film: false,
+            changed: None,
         }))
     }
 }

@@ -134,6 +134,7 @@ impl OpenH264 {
             quantizer,
             again,
             film: true,
+            changed: None,
         };
         Ok((Output::AccessUnit(unit), changed))
     }

@@ -23,10 +23,10 @@ mod transform;
 
 use std::ops::Range;
 
-use farpane_media::Time;
+use farpane_media::{Region, Time};
 use farpane_pixel::convert::{Chroma, Planes};
 
-use crate::h264::Format;
+use crate::h264::{BLOCK, Format};
 use crate::kept::Kept;
 use crate::rate::{Choice, Coarse, Rate};
 use crate::sharpen::Sharpener;
@@ -65,6 +65,8 @@ pub(crate) struct Screen {
     sharpener: Sharpener,
     plans: Vec<Plan>,
     changed: Vec<(u16, u16)>,
+    /// Where the last picture differs from the one before.
+    redrawn: Region,
     displacements: Vec<Vector>,
     key_frames: u32,
     /// Since the last key frame; none before the first.
@@ -95,6 +97,7 @@ impl Screen {
             sharpener: Sharpener::new(format.width, format.height, 1),
             plans: vec![Plan::Keep; blocks],
             changed: Vec::with_capacity(blocks),
+            redrawn: Region::new(),
             displacements: Vec::with_capacity(moves::MOST),
             key_frames: 0,
             number: None,
@@ -178,6 +181,7 @@ impl Screen {
         self.place = becomes;
         self.shown = 1 - self.shown;
         self.source.handle_coded();
+        self.outline();
         let quantizers = &self.quantizers[self.shown];
         let unit = AccessUnit {
             data: &self.stream,
@@ -188,6 +192,8 @@ impl Screen {
             quantizer: quantizers.iter().copied().max(),
             again: self.sharpener.due(quantizers).map(|due| due.max(rate.free())),
             film: false,
+            // One from a kept picture is to be drawn over any that came after that.
+            changed: inter.then_some(&self.redrawn),
         };
         Ok((Output::AccessUnit(unit), new))
     }
@@ -291,6 +297,23 @@ impl Screen {
         self.crew.share(&mut shares[..threads.min(self.cuts.len())], |share| {
             share.iter_mut().filter_map(Option::take).for_each(|part| code(&shared, part));
         });
+    }
+
+    /// Takes down what was not left out of the picture.
+    fn outline(&mut self) {
+        self.redrawn.clear();
+        for (row, plans) in self.plans.chunks_exact(self.format.width).enumerate() {
+            let runs = plans.chunk_by(|one, next| (*one == Plan::Keep) == (*next == Plan::Keep));
+            let spans = runs.scan(0, |at, run| {
+                let start = std::mem::replace(at, *at + run.len() as u32 * BLOCK);
+                Some((run[0] != Plan::Keep).then_some(start..*at))
+            });
+            let mut spans = spans.flatten().peekable();
+            if spans.peek().is_some() {
+                self.redrawn.push_band(row as u32 * BLOCK, BLOCK, spans);
+            }
+        }
+        self.redrawn.clip(self.format.coded);
     }
 
     /// Bytes of the slices together.
@@ -418,7 +441,11 @@ mod tests {
 
     /// Codes random changes of a small desktop; hands out each access unit that the viewer can show, with the picture that
     /// the encoder goes on from. Some are lost, and all after them until one that refers to a picture kept before.
-    fn code_changes(seed: u64, chroma: Chroma, mut each: impl FnMut(&[u8], &Format, &Reference)) {
+    fn code_changes(
+        seed: u64,
+        chroma: Chroma,
+        mut each: impl FnMut(&[u8], &Format, &Reference, Option<&Region>),
+    ) {
         let mut random = Random(seed * 0x9E37_79B9);
         let size = Size::new(16 + random.below(300), 16 + random.below(200));
         let bitrate = Bitrate::kbps(200 << random.below(8));
@@ -457,7 +484,7 @@ mod tests {
                 panic!("skipped")
             };
             assert_eq!(unit.from, from.filter(|_| !unit.key_frame));
-            let (data, kept) = (unit.data.to_vec(), unit.kept);
+            let (data, kept, changed) = (unit.data.to_vec(), unit.kept, unit.changed.cloned());
             if unit.key_frame || from.is_some() {
                 lost = false;
             } else if safe.is_some() && random.below(6) == 0 {
@@ -470,7 +497,7 @@ mod tests {
                 continue;
             }
             safe = kept.or(safe);
-            each(&data, &format, &encoder.references[encoder.shown]);
+            each(&data, &format, &encoder.references[encoder.shown], changed.as_ref());
         }
     }
 
@@ -495,7 +522,7 @@ mod tests {
         for seed in 1..=40 {
             let mut decoder = Decoder::new().unwrap();
             let mut picture = 0;
-            code_changes(seed, Chroma::Yuv420, |data, format, reference| {
+            code_changes(seed, Chroma::Yuv420, |data, format, reference, _| {
                 let seen = decoder.decode(data).unwrap().expect("a picture");
                 let (width, strides) = (seen.dimensions().0, seen.strides());
                 let crop = |samples: &[u8], stride: usize, width: usize, rows: usize| {
@@ -520,7 +547,7 @@ mod tests {
         for (chroma, name) in [(Chroma::Yuv420, "yuv420p"), (Chroma::Yuv444, "yuv444p")] {
             for seed in 1..=40 {
                 let (mut stream, mut pictures) = (Vec::new(), Vec::new());
-                code_changes(seed, chroma, |data, format, reference| {
+                code_changes(seed, chroma, |data, format, reference, _| {
                     stream.extend_from_slice(data);
                     pictures.push(visible(format, reference).concat());
                 });
@@ -530,6 +557,42 @@ mod tests {
                 let differs = pictures.iter().position(|picture| seen.next() != Some(picture));
                 assert_eq!(differs, None, "{chroma}, seed {seed}");
             }
+        }
+    }
+
+    /// A viewer who draws only what is said to have changed has the whole picture, and no more is said than was coded.
+    #[test]
+    fn outside_of_what_is_told_nothing_changes() {
+        for chroma in [Chroma::Yuv420, Chroma::Yuv444] {
+            let (mut told, mut rested) = (0, 0);
+            for seed in 1..=40 {
+                let mut before: Option<[Vec<u8>; 3]> = None;
+                code_changes(seed, chroma, |_, format, reference, changed| {
+                    let now = visible(format, reference);
+                    let Some(changed) = changed else {
+                        before = Some(now);
+                        return;
+                    };
+                    let old = before.as_ref().expect("a key frame came first");
+                    assert!(changed.rects().iter().all(|rect| {
+                        rect.right() <= format.coded.width && rect.bottom() <= format.coded.height
+                    }));
+                    for (plane, (now, old)) in now.iter().zip(old).enumerate() {
+                        let factor = if plane == 0 { 1 } else { chroma.factor() };
+                        let width = (format.coded.width / factor) as usize;
+                        for (at, _) in now.iter().zip(old).enumerate().filter(|(_, (a, b))| a != b)
+                        {
+                            let (x, y) = (at % width, at / width);
+                            let [x, y] = [x, y].map(|side| side as u32 * factor);
+                            assert!(changed.contains(x, y), "{chroma}, seed {seed}: {x}, {y}");
+                        }
+                    }
+                    told += 1;
+                    rested += u32::from(changed.is_empty());
+                    before = Some(now);
+                });
+            }
+            assert!(told > 500 && rested > 10, "{told} pictures, {rested} the same as before");
         }
     }
 
