@@ -193,8 +193,11 @@ function record({ selector, strip, screen }, decode) {
   window.requestAnimationFrame = (callback) =>
     nextFrame((ms) => {
       inFrame = true;
-      callback(ms);
-      inFrame = false;
+      try {
+        callback(ms);
+      } finally {
+        inFrame = false;
+      }
     });
 
   /** Something was drawn on a canvas: what is drawn within a frame is shown with it, anything else with the next. */

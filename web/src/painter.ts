@@ -3,8 +3,13 @@
 import type { Size } from "./fit";
 import type { Area } from "./gen/farpane_pb";
 
-/** Of a picture, what is drawn in pieces at most: a graphics card draws the whole faster than much of it. */
+/** Of a picture, what is drawn in pieces at most, and in how many. */
 const MOST = 1 / 4;
+const MOST_PIECES = 32;
+/** Whole pictures drawn in less time than this, in milliseconds, are not worth saving: a graphics card does it. */
+const FAST_MS = 2;
+/** So many pictures are a proof. */
+const PROOF = 3;
 
 export interface Picture {
   readonly frame: VideoFrame;
@@ -19,6 +24,10 @@ export class Painter {
   readonly #context = this.canvas.getContext("2d", { alpha: false, desynchronized: true });
   #waiting: Picture | undefined;
   #painting = false;
+  /** What the last whole pictures took, in milliseconds. */
+  #wholes: number[] = [];
+  /** So often in a row pieces took longer. */
+  #slower = 0;
 
   get size(): Size {
     const { width, height } = this.canvas;
@@ -43,18 +52,25 @@ export class Painter {
 
   async #paintAll(): Promise<void> {
     this.#painting = true;
-    for (let picture = this.#take(); picture !== undefined; picture = this.#take()) {
-      const { frame, changed, painted } = picture;
-      const resized = this.#fit(frame);
-      const few = !resized && changed && area(changed) <= frame.displayWidth * frame.displayHeight * MOST;
-      const pieces = few ? await cut(frame, changed) : undefined;
-      const cleared = this.canvas.width === 0;
-      if (pieces === undefined) this.#context?.drawImage(frame, 0, 0);
-      else if (!cleared) for (const { pixels, x, y } of pieces) this.#context?.putImageData(pixels, x, y);
-      frame.close();
-      if (!cleared) painted(resized);
+    try {
+      for (let picture = this.#take(); picture !== undefined; picture = this.#take()) {
+        const { frame, changed, painted } = picture;
+        try {
+          const resized = this.#fit(frame);
+          const pieces =
+            !resized && changed && this.#pays(frame, changed) && (await this.#cut(frame, changed));
+          // Meanwhile all may have been cleared.
+          if (this.canvas.width === 0) continue;
+          if (pieces) for (const { pixels, x, y } of pieces) this.#context?.putImageData(pixels, x, y);
+          else this.#drawWhole(frame);
+          painted(resized);
+        } finally {
+          frame.close();
+        }
+      }
+    } finally {
+      this.#painting = false;
     }
-    this.#painting = false;
   }
 
   #take(): Picture | undefined {
@@ -72,6 +88,30 @@ export class Painter {
     this.canvas.height = displayHeight;
     return true;
   }
+
+  /** Whether to draw no more than this of a picture. */
+  #pays({ format, displayWidth, displayHeight }: VideoFrame, changed: readonly Area[]): boolean {
+    // Where colour is sampled less densely it may reach beyond a piece.
+    if (format !== "I444" || changed.length > MOST_PIECES) return false;
+    const area = changed.reduce((sum, { width, height }) => sum + width * height, 0);
+    const slow = this.#wholes.length === PROOF && Math.min(...this.#wholes) >= FAST_MS;
+    return slow && this.#slower < PROOF && area <= displayWidth * displayHeight * MOST;
+  }
+
+  #drawWhole(frame: VideoFrame): void {
+    const began = performance.now();
+    this.#context?.drawImage(frame, 0, 0);
+    this.#wholes = [...this.#wholes.slice(1 - PROOF), performance.now() - began];
+  }
+
+  /** These parts of a picture; nothing if the browser does not convert parts. */
+  async #cut(frame: VideoFrame, areas: readonly Area[]): Promise<Piece[] | undefined> {
+    const began = performance.now();
+    const pieces = await Promise.all(areas.map((area) => cut(frame, area))).catch(() => undefined);
+    const slower = pieces === undefined || performance.now() - began > Math.min(...this.#wholes);
+    this.#slower = slower ? this.#slower + 1 : 0;
+    return pieces;
+  }
 }
 
 interface Piece {
@@ -80,19 +120,11 @@ interface Piece {
   readonly y: number;
 }
 
-/** These parts of a picture; nothing if the browser cannot, as not all convert. */
-function cut(frame: VideoFrame, areas: readonly Area[]): Promise<Piece[] | undefined> {
-  const piece = async ({ x, y, width, height }: Area) => {
-    const pixels = new ImageData(width, height);
-    const layout = [{ offset: 0, stride: width * 4 }];
-    await frame.copyTo(pixels.data, { rect: { x, y, width, height }, format: "RGBX", layout });
-    return { pixels, x, y };
-  };
-  return Promise.all(areas.map(piece)).catch(() => undefined);
-}
-
-function area(areas: readonly Area[]): number {
-  return areas.reduce((sum, { width, height }) => sum + width * height, 0);
+async function cut(frame: VideoFrame, { x, y, width, height }: Area): Promise<Piece> {
+  const pixels = new ImageData(width, height);
+  const layout = [{ offset: 0, stride: width * 4 }];
+  await frame.copyTo(pixels.data, { rect: { x, y, width, height }, format: "RGBA", layout });
+  return { pixels, x, y };
 }
 
 function together(one: readonly Area[] | undefined, other: readonly Area[] | undefined) {

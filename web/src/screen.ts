@@ -56,10 +56,10 @@ export class Screen {
   }
 
   showVideo(): void {
+    this.#painter.clear();
     if (!this.#drawn) return;
     this.#canvas.remove();
     this.#canvas.id = "";
-    this.#painter.clear();
     this.#video.id = ID;
     this.#handlers.resized();
   }

@@ -92,12 +92,12 @@ it("is the video element, until there is a picture of a stream", () => {
   vi.advanceTimersByTime(7);
   animate(performance.now());
   draw(800, 600);
-  expect(events.splice(0)).toEqual(["closed", "800 x 600", [9, presented, presented + 7_000], "closed"]);
+  expect(events.splice(0)).toEqual(["800 x 600", "closed", [9, presented, presented + 7_000], "closed"]);
   draw(1024, 600);
   // What the covered element does is not seen.
   video.dispatchEvent(new Event("resize"));
   video.present(0, {});
-  expect(events.splice(0)).toEqual(["closed", "1024 x 600", "video"]);
+  expect(events.splice(0)).toEqual(["1024 x 600", "closed", "video"]);
 
   screen.showVideo();
   expect(named(video, canvas)).toEqual(["screen", ""]);
@@ -111,7 +111,7 @@ it("tells of frames on a hidden page, which draws none", () => {
   video.dispatchEvent(new Event("loadeddata"));
   draw(800, 600);
   const now = performance.now() * 1000;
-  expect(events).toEqual(["video", "shown", "closed", "800 x 600", [9, now, now]]);
+  expect(events).toEqual(["video", "shown", "800 x 600", [9, now, now], "closed"]);
 });
 
 it("is the video element again at the end, and tells nothing more", () => {

@@ -104,6 +104,8 @@ struct Seat {
     /// Below the queue, as it says also that this is closed.
     bell: Bell,
     path: PathStats,
+    /// As its transport said.
+    references: bool,
     live: bool,
     hidden: bool,
     /// Has been given a start.
@@ -196,6 +198,7 @@ impl Invite {
             up,
             bell: Bell(waker.clone()),
             path: PathStats::default(),
+            references: false,
             live: false,
             hidden: false,
             begun: false,
@@ -313,7 +316,7 @@ impl Audience {
             }
             Up::Happened(event) => match event {
                 Event::Connected { formats, references, route } => {
-                    seat.live = true;
+                    (seat.live, seat.references) = (true, references);
                     self.agree(at, formats, |formats| Event::Connected {
                         formats,
                         references,
@@ -389,6 +392,8 @@ impl Audience {
         };
         after.leads.store(true, Release);
         if !std::mem::take(&mut self.first) {
+            let references = self.lead.is_some_and(|at| self.seats[at].references);
+            self.events.push_back(Event::References(references));
             // What pictures refer to now is what the last one had.
             self.events.push_back(Event::PathRestored);
         }

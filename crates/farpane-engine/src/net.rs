@@ -24,7 +24,7 @@ use farpane_wire::{MAX_CHANNEL_BYTES, Message};
 use crate::builder::Config;
 use crate::input::{Act, Acts};
 use crate::messages::{Cursors, Hand, frame_record};
-use crate::shared::{Agreed, Shared};
+use crate::shared::Shared;
 use crate::video::Record;
 use crate::{Event, Report, Signal, SignalReply};
 
@@ -333,7 +333,9 @@ impl Net {
         match event {
             Happened::Connected { formats, references, route } => {
                 // Comes once; should it come again, what was agreed on first stands.
-                let _ = self.shared.agreed.set(Agreed { formats, references });
+                if self.shared.formats.set(formats).is_ok() {
+                    self.shared.references.store(references, Relaxed);
+                }
                 self.path_up(route.to_string());
             }
             Happened::PathRestored => {
@@ -368,6 +370,7 @@ impl Net {
             }
             Happened::Estimate(estimate) => self.estimated(estimate),
             Happened::StartRequest => self.begin_anew(),
+            Happened::References(references) => self.shared.references.store(references, Relaxed),
             Happened::Formats(formats) => {
                 // The receiver lives as long as there are pictures.
                 let _ = self.inside.narrowed.send(formats);
@@ -400,7 +403,7 @@ impl Net {
         self.shared.live.set(true);
         self.begin_anew();
         self.stats.report_at = now + REPORT_EVERY;
-        let formats = self.shared.agreed.get().map_or(&[][..], |agreed| &agreed.formats);
+        let formats = self.shared.formats.get().map_or(&[][..], Vec::as_slice);
         let format = Selector::new(formats).format().unwrap_or_default();
         (self.outside.events)(Event::Connected { route, format });
     }

@@ -33,20 +33,13 @@ pub(crate) struct Shared {
     pub backlog: AtomicU64,
     /// Round trip time in microseconds; 0 until measured.
     pub rtt: AtomicU64,
-    /// Known before `live` is first set.
-    pub agreed: OnceLock<Agreed>,
+    /// What the viewer shows; known before `live` is first set.
+    pub formats: OnceLock<Vec<VideoFormat>>,
+    /// Pictures may refer to kept ones, and it is heard which have arrived.
+    pub references: AtomicBool,
     pub captured: AtomicU64,
     pub displaced: AtomicU64,
     video: OnceLock<Thread>,
-}
-
-/// What was agreed on with the viewer.
-#[derive(Default)]
-pub(crate) struct Agreed {
-    /// What the viewer shows.
-    pub formats: Vec<VideoFormat>,
-    /// Pictures may refer to kept ones.
-    pub references: bool,
 }
 
 impl Shared {
@@ -64,7 +57,8 @@ impl Shared {
             estimate: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
             rtt: AtomicU64::new(0),
-            agreed: OnceLock::new(),
+            formats: OnceLock::new(),
+            references: AtomicBool::new(false),
             captured: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
             video: OnceLock::new(),

@@ -328,9 +328,8 @@ impl Video {
 
     /// When the viewer is to be shown that it may lack the last picture.
     fn probe_at(&self) -> Time {
-        let agreed = self.shared.agreed.get().is_some_and(|agreed| agreed.references);
         match self.references.unheard_since() {
-            Some(since) if agreed && self.probes < PROBES => {
+            Some(since) if self.refers() && self.probes < PROBES => {
                 since + (self.rtt() + REPORT) * (1 << self.probes)
             }
             _ => Time::NEVER,
@@ -339,9 +338,13 @@ impl Video {
 
     /// Whether the viewer should have had the last picture by now, and has not.
     fn is_missing(&self, now: Time) -> bool {
-        let agreed = self.shared.agreed.get().is_some_and(|agreed| agreed.references);
-        let since = self.references.missing_since().filter(|_| agreed);
+        let since = self.references.missing_since().filter(|_| self.refers());
         since.is_some_and(|since| now.since(since) >= self.rtt() + REPORT)
+    }
+
+    /// Whether the viewer is told what each picture refers to.
+    fn refers(&self) -> bool {
+        self.shared.references.load(Relaxed)
     }
 
     fn rtt(&self) -> Duration {
@@ -408,7 +411,7 @@ impl Video {
         self.detector.update(body, Some(&body.damage), &mut self.damage);
         let narrowed = self.shared.clock.now();
         let start = self.start(now);
-        let formats = self.shared.agreed.get().map_or(&[][..], |agreed| &agreed.formats);
+        let formats = self.shared.formats.get().map_or(&[][..], Vec::as_slice);
         let selector = self.selector.get_or_insert_with(|| Selector::new(formats));
         // When nothing is left the session is about to end.
         let Some(format) = selector.format() else { return Ok(()) };
@@ -453,7 +456,7 @@ impl Video {
             bitrate: self.rate.target(),
             max_fps: self.config.max_fps,
             threads: self.config.encoder_threads,
-            keeps: self.shared.agreed.get().is_some_and(|agreed| agreed.references),
+            keeps: self.refers(),
         };
         // The one before goes first: two at a time are twice the memory.
         self.encoder = None;

@@ -10,7 +10,9 @@ use farpane_engine::{Audience, Builder, Engine, Event, Invite, Viewer};
 use farpane_media::{Bitrate, Clock, Size, VideoFormat};
 use farpane_proto::PacketMeta;
 use farpane_transport::memory::{Far, Sent, pair};
-use farpane_transport::{Channel, Event as Happened, PathState, PathStats};
+use farpane_transport::{
+    Channel, Event as Happened, PathState, PathStats, Protocol, Route, Transport as _,
+};
 use farpane_wire::Message;
 use farpane_wire::v1::{
     ControlMessage, EndReason, Ended, InputMessage, Key, Ping, StatsMessage, Visibility,
@@ -327,6 +329,38 @@ fn pictures_are_coded_in_what_all_can_see() {
     assert_eq!(reason, EndReason::EndHostError);
     assert!(detail.contains("no video"), "{detail}");
     first.picture("further picture", |meta| meta.format == AV1);
+}
+
+#[test]
+fn the_one_who_leads_decides_whether_pictures_refer_to_kept_ones() {
+    let clock = Clock::start();
+    let (mut audience, invite) = Audience::new(clock, PATIENCE).unwrap();
+    let seat = |controls, references| {
+        let (near, far) = pair(clock).unwrap();
+        let viewer = invite.seat(near, controls, |_| {});
+        let route = Route { relayed: false, protocol: Protocol::Udp, ipv6: false };
+        far.emit(Happened::Connected { formats: vec![H264], references, route });
+        (viewer, far)
+    };
+    let mut next = || {
+        loop {
+            match audience.poll_event() {
+                Some(Happened::Connected { references, .. }) => break ("first", references),
+                Some(Happened::References(references)) => break ("another", references),
+                Some(_) => {}
+                None => audience.wait(clock.now() + PATIENCE).unwrap(),
+            }
+        }
+    };
+    let (_first, first) = seat(false, true);
+    assert_eq!(next(), ("first", true));
+    let (_second, second) = seat(true, false);
+    assert_eq!(next(), ("another", false));
+    second.emit(Happened::PathLost);
+    assert_eq!(next(), ("another", true));
+    second.emit(Happened::PathRestored);
+    assert_eq!(next(), ("another", false));
+    drop(first);
 }
 
 fn open_av1_only(codec: Codec, config: &EncoderConfig) -> Result<Box<dyn Encoder>, EncodeError> {

@@ -5,7 +5,7 @@ use crate::{Rect, Region};
 /// So many rectangles at most.
 const MOST: usize = 12;
 /// A region of more rectangles than this is all over the place.
-const TOO_MANY: usize = 256;
+const TOO_MANY: usize = 64;
 
 /// Rectangles that cover a [`Region`]: exactly if it is of few, else with as little beside it as joining the nearest allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

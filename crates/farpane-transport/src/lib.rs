@@ -150,6 +150,8 @@ pub enum Event {
     StartRequest,
     /// Of several viewers, somebody shows no more than this of what was agreed on.
     Formats(Vec<VideoFormat>),
+    /// Of several viewers, another decides now: whether it has `references`, as in [`Event::Connected`].
+    References(bool),
     /// Of several viewers, the one who controlled has left. Another may come.
     HandsOff,
     /// The viewer said goodbye, or [`Transport::close`] has finished. The last event.

@@ -126,6 +126,7 @@ impl Memory {
                 | Event::GivenUp
                 | Event::StartRequest
                 | Event::Formats(_)
+                | Event::References(_)
                 | Event::HandsOff
                 | Event::Estimate(_) => {}
             }

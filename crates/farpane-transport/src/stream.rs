@@ -39,6 +39,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LATEST_US: u64 = 1 << 62;
 /// Beside a fragment's payload: its other fields, and what WebSocket, TCP and IP add for each packet.
 const FRAGMENT: usize = 24;
+/// A rectangle of what changed, as it is sent.
+const AREA: usize = 14;
 
 /// Takes a message for the viewer, or gives it back while there is no room.
 pub type Deliver = Box<dyn FnMut(Vec<u8>) -> Result<(), Vec<u8>> + Send>;
@@ -295,19 +297,22 @@ impl Stream {
             && let Some(packet) = self.outbox.pop(now)
         {
             let meta = packet.meta;
-            self.outbox.handle_sent(now, self.sent, packet.payload.len() + FRAGMENT);
+            let changed = meta.changed.as_ref().map(areas);
+            let told = changed.as_ref().map_or(0, |changed| changed.areas.len() * AREA);
+            let bytes = packet.payload.len() + FRAGMENT + told;
+            self.outbox.handle_sent(now, self.sent, bytes);
             if meta.marker {
                 self.pictures.push_back((self.sent, meta.number));
             }
             self.sent += 1;
-            size += packet.payload.len() + FRAGMENT;
+            size += bytes;
             message.fragments.push(Fragment {
                 payload: packet.payload.clone(),
                 format: format_name(meta.format).into(),
                 rtp_time: meta.rtp_time,
                 key_frame: meta.key_frame,
                 last_of_picture: meta.marker,
-                changed: meta.changed.as_ref().map(areas),
+                changed,
             });
             self.outbox.give_back(packet);
         }
