@@ -1,7 +1,26 @@
 // How the browser client is built: one page, hashed assets, nothing inlined, so that the strict CSP holds.
+import { gzipSync } from "node:zlib";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
+/** Smaller files gain nothing. */
+const SMALL = 1024;
+
+/** Puts a compressed copy beside each file, which the server hands to browsers that take it: a third of the bytes. */
+const compressed: Plugin = {
+  name: "compressed",
+  enforce: "post",
+  generateBundle(_, bundle) {
+    for (const [fileName, file] of Object.entries(bundle)) {
+      const content = Buffer.from(file.type === "chunk" ? file.code : file.source);
+      if (content.length < SMALL) continue;
+      this.emitFile({ type: "asset", fileName: `${fileName}.gz`, source: gzipSync(content, { level: 9 }) });
+    }
+  },
+};
+
 export default defineConfig({
+  plugins: [compressed],
   build: {
     target: "es2022",
     assetsInlineLimit: 0,

@@ -45,6 +45,8 @@ export class Meeting {
   #retryMs: number = RETRY_MS[0];
   #retry: number | undefined;
   #opened = false;
+  /** The host has been spoken to. */
+  #asked = false;
   #over = false;
 
   /** Knocks at the share that `code` names, and goes on until it is admitted or refused. */
@@ -115,7 +117,11 @@ export class Meeting {
   }
 
   #lost(): void {
-    if (this.#resumed === undefined) return this.#finish(() => this.#handlers.lost(this.#opened));
+    if (this.#resumed === undefined) {
+      // What the key exchange needs may load for longer than a server waits for one who says nothing.
+      if (this.#opened && !this.#asked) return;
+      return this.#finish(() => this.#handlers.lost(this.#opened));
+    }
     this.#retry = window.setTimeout(() => this.reopen(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS[1]);
   }
@@ -152,7 +158,13 @@ export class Meeting {
   async #start(): Promise<void> {
     this.#opened = true;
     const login = await this.#login.catch(() => undefined);
-    if (login === undefined) return;
+    if (login === undefined || this.#over) return;
+    if (this.#socket.readyState !== WebSocket.OPEN) {
+      this.#opened = false;
+      this.#socket = this.#dial(() => this.#start());
+      return;
+    }
+    this.#asked = true;
     this.#transmit({ case: "authStart", value: { version: PROTOCOL_VERSION, ke1: login.ke1 } });
   }
 

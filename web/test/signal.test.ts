@@ -16,12 +16,9 @@ import { Meeting } from "../src/signal";
 const KEY = Uint8Array.from({ length: 64 }, (_, i) => i);
 const ROUTING = "AB0D";
 
-vi.mock("../src/auth", () => ({
-  startLogin: async () => ({
-    ke1: Uint8Array.of(1),
-    finish: () => ({ ke3: Uint8Array.of(3), sessionKey: KEY }),
-  }),
-}));
+const LOGIN = { ke1: Uint8Array.of(1), finish: () => ({ ke3: Uint8Array.of(3), sessionKey: KEY }) };
+let login: Promise<typeof LOGIN>;
+vi.mock("../src/auth", () => ({ startLogin: () => login }));
 
 class FakeSocket {
   static OPEN = 1;
@@ -45,6 +42,11 @@ class FakeSocket {
   send(data: Uint8Array) {
     this.sent.push(data);
   }
+  /** By the server. */
+  drop() {
+    this.readyState = 3;
+    this.onclose?.();
+  }
   close() {}
 }
 
@@ -55,6 +57,7 @@ const none = { opened: () => {}, fragments: () => {}, letter: () => {}, lost: ()
 
 beforeEach(() => {
   FakeSocket.all = [];
+  login = Promise.resolve(LOGIN);
   vi.stubGlobal("WebSocket", FakeSocket);
   vi.stubGlobal("window", { setTimeout, clearTimeout });
   vi.stubGlobal("location", { href: "https://example.org/some/page#code" });
@@ -108,4 +111,40 @@ it("numbers lines as their WebSockets open, and never takes one twice", async ()
   const plain = Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
   expect(fromBinary(StreamMessageSchema, Uint8Array.from(plain)).letters).toHaveLength(1);
   for (const stream of streams) stream?.close();
+});
+
+it("opens the WebSocket again if what it needs to say something took too long to load", async () => {
+  let loaded = (_: typeof LOGIN) => {};
+  login = new Promise((resolve) => {
+    loaded = resolve;
+  });
+  const lost = vi.fn();
+  const handlers = { session: () => {}, refused: () => {}, lost };
+  new Meeting({ routing: ROUTING, secret: "" }, handlers);
+  FakeSocket.all[0]?.open();
+  FakeSocket.all[0]?.drop();
+  expect(FakeSocket.all).toHaveLength(1);
+  loaded(LOGIN);
+  await vi.waitFor(() => expect(FakeSocket.all).toHaveLength(2));
+  FakeSocket.all[1]?.open();
+  await vi.waitFor(() => expect(said(FakeSocket.all[1])).toMatchObject([{ case: "authStart" }]));
+  expect(lost).not.toHaveBeenCalled();
+  // Whoever has been spoken to and hangs up has done with it.
+  FakeSocket.all[1]?.drop();
+  expect(lost).toHaveBeenCalledWith(true);
+});
+
+it("tells when there is no server any more to open it again to", async () => {
+  let loaded = (_: typeof LOGIN) => {};
+  login = new Promise((resolve) => {
+    loaded = resolve;
+  });
+  const lost = vi.fn();
+  new Meeting({ routing: ROUTING, secret: "" }, { session: () => {}, refused: () => {}, lost });
+  FakeSocket.all[0]?.open();
+  FakeSocket.all[0]?.drop();
+  loaded(LOGIN);
+  await vi.waitFor(() => expect(FakeSocket.all).toHaveLength(2));
+  FakeSocket.all[1]?.drop();
+  expect(lost).toHaveBeenCalledWith(false);
 });

@@ -17,7 +17,9 @@ pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response<Body> {
         "" => "index.html",
         path => path,
     };
-    let mut response = match Web::get(path) {
+    let compressed = accepts_gzip(&headers).then(|| Web::get(&format!("{path}.gz"))).flatten();
+    let is_compressed = compressed.is_some();
+    let mut response = match compressed.or_else(|| Web::get(path)) {
         Some(file) => {
             let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..16]));
             let known = headers
@@ -37,6 +39,10 @@ pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response<Body> {
             let headers = response.headers_mut();
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+            headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+            if is_compressed {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
             headers.insert(
                 header::ETAG,
                 HeaderValue::try_from(etag).expect("hex digits and quotes are allowed"),
@@ -65,6 +71,16 @@ pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response<Body> {
     }
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
+}
+
+/// RFC 9110, section 12.5.3; who says nothing of gzip gets none.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let codings = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    codings.map(|coding| coding.split_once(';').unwrap_or((coding, ""))).any(|(coding, weight)| {
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+        coding.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
 }
 
 /// Scripts only from here (and WebAssembly, for the key exchange), nothing inline, no frames, no forms. Safari before
@@ -105,4 +121,20 @@ fn content_type(path: &str) -> &'static str {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_take_it() {
+        let accepts = |value: &str| {
+            let value = HeaderValue::try_from(value).unwrap();
+            accepts_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]))
+        };
+        assert!(accepts("gzip, deflate, br") && accepts("br;q=1.0, GZIP;q=0.5"));
+        assert!(!accepts("br, identity") && !accepts("gzip;q=0") && !accepts("gzip; q=0.000"));
+        assert!(!accepts("") && !accepts_gzip(&HeaderMap::new()));
+    }
 }

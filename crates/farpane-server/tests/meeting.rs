@@ -566,6 +566,32 @@ async fn the_page_comes_with_its_headers() {
 }
 
 #[tokio::test]
+async fn the_page_is_compressed_for_browsers_that_take_it() {
+    let meeting = meeting(Limits::default()).await;
+    if meeting.get("/", "").await.contains("not in this build") {
+        return;
+    }
+    let head = async |codings: &str| {
+        let host = meeting.addr;
+        let head = format!(
+            "HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept-Encoding: {codings}\r\n\r\n"
+        );
+        meeting.http(&head).await.to_ascii_lowercase()
+    };
+    let (plain, packed) = (head("identity").await, head("gzip, br").await);
+    assert!(packed.contains("content-encoding: gzip") && !plain.contains("content-encoding"));
+    for part in ["content-type: text/html; charset=utf-8", "vary: accept-encoding"] {
+        assert!(plain.contains(part) && packed.contains(part), "{part} in {plain} and {packed}");
+    }
+    let of = |head: &str, name: &str| {
+        head.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned)).unwrap()
+    };
+    let length = |head: &str| of(head, "content-length: ").parse::<u32>().unwrap();
+    assert!(length(&packed) * 2 < length(&plain), "{plain} and {packed}");
+    assert_ne!(of(&plain, "etag: "), of(&packed, "etag: "));
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let meeting = meeting(Limits::default()).await;
     for path in
