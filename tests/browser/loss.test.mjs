@@ -17,8 +17,8 @@ const counts = (page) =>
     return { keyFrames: keyFramesDecoded, frames: framesDecoded, lost: packetsLost, parity: fecPacketsReceived };
   });
 
-inBrowsers("what is lost for good costs no key frame", { needs: ["H264"] }, async (t, browser) => {
-  const farpane = share(t, ["--display", "synthetic:clock", "--accept"]);
+const costsNoKeyFrame = (codec) => async (t, browser) => {
+  const farpane = share(t, ["--display", "synthetic:clock", "--accept", "--codec", codec]);
   const { page, relay } = await viewByRelay(t, browser, (await farpane.event("ready")).url);
   await until("pictures come", async () => (await counts(page)).frames > 60);
   const [stream] = relay.seen;
@@ -34,7 +34,11 @@ inBrowsers("what is lost for good costs no key frame", { needs: ["H264"] }, asyn
   const { keyFrames, lost } = await counts(page);
   assert.ok(lost >= before.lost + 25, `${lost} packets`);
   assert.equal(keyFrames, before.keyFrames);
-});
+};
+
+for (const [codec, needed] of Object.entries({ h264: "H264", av1: "AV1" })) {
+  inBrowsers(`what is lost for good costs no key frame: ${needed}`, { needs: [needed, "a way by 127.0.0.1"] }, costsNoKeyFrame(codec));
+}
 
 inBrowsers("where nothing is lost there is no parity", async (t, browser) => {
   const farpane = share(t, ["--display", "synthetic:scroll", "--accept"]);

@@ -7,7 +7,7 @@ mod drawing;
 
 use std::time::Duration;
 
-use farpane_codec::{Chroma, Codec, EncodeError, EncoderConfig, Picture, Request, open};
+use farpane_codec::{Chroma, Codec, EncodeError, EncoderConfig, Picture, Request, Slot, open};
 use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 use farpane_pixel::{Planes, convert, quality};
 
@@ -21,7 +21,17 @@ const FRAME: Duration = Duration::from_millis(33);
 const GOOD: f64 = 16.0;
 
 fn session(size: Size, chroma: Chroma, threads: u32, bitrate: Bitrate) -> Session {
-    let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads, keeps: false };
+    open_session(size, chroma, threads, bitrate, false)
+}
+
+fn open_session(
+    size: Size,
+    chroma: Chroma,
+    threads: u32,
+    bitrate: Bitrate,
+    keeps: bool,
+) -> Session {
+    let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads, keeps };
     Session::new(open(Codec::Av1, &config).unwrap(), bitrate, FRAME)
 }
 
@@ -122,6 +132,87 @@ fn no_part_of_a_resting_picture_is_stale() {
             let error = worst(&frame, session.shown.as_ref().unwrap());
             assert!(error <= GOOD, "{size} {chroma}, seed {seed}, burst {burst}: {error}");
         }
+    }
+}
+
+/// Pictures get lost, and with them all that build on them, until one refers to a picture that the viewer has.
+#[test]
+fn after_losses_a_kept_picture_is_gone_on_from() {
+    let cases = [
+        (SIZE, Chroma::Yuv420, 2, 8),
+        (SIZE, Chroma::Yuv444, 1, 8),
+        (Size::new(333, 201), Chroma::Yuv420, 3, 2),
+        (Size::new(333, 201), Chroma::Yuv444, 1, 30),
+    ];
+    for (seed, (size, chroma, threads, mbps)) in (1..).zip(cases) {
+        let mut random = Random(seed * 104_729);
+        let mut session = open_session(size, chroma, threads, Bitrate::mbps(mbps), true);
+        let mut frame = frame(size);
+        text(&mut frame, Rect::of(size), &mut random);
+        session.update(&frame, &Region::new());
+        session.code(false);
+        session.keep = Some(Slot::First);
+        session.rest();
+        let mut safe = Slot::First;
+        for burst in 0..16 {
+            for _ in 0..random.below(12) {
+                let damage = happen(&mut frame, &mut random).into();
+                session.update(&frame, &damage);
+                session.lost |= random.below(4) == 0;
+                session.keep = (random.below(4) == 0).then(|| safe.other());
+                session.code(false);
+                safe = session.kept.filter(|_| !session.lost).unwrap_or(safe);
+            }
+            if std::mem::take(&mut session.lost) {
+                session.from = Some(safe);
+            }
+            session.rest();
+            let error = worst(&frame, session.shown.as_ref().unwrap());
+            assert!(error <= GOOD, "{size} {chroma}, seed {seed}, burst {burst}: {error}");
+        }
+        assert_eq!(session.key_frames, 1, "{size} {chroma}");
+    }
+}
+
+#[test]
+fn to_go_on_from_a_kept_picture_costs_what_changed_since() {
+    let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), true);
+    let mut frame = frame(SIZE);
+    text(&mut frame, Rect::of(SIZE), &mut Random(5));
+    session.update(&frame, &Region::new());
+    session.code(false);
+    let first = session.bytes;
+    session.rest();
+    session.keep = Some(Slot::Second);
+    session.code(false);
+    let word = Rect::new(100, 100, 60, 16);
+    fill(&mut frame, word, [255; 3]);
+    session.update(&frame, &word.into());
+    session.lost = true;
+    session.code(false);
+    (session.lost, session.from) = (false, Some(Slot::Second));
+    session.code(false);
+    assert!(!session.key_frame && session.bytes * 10 < first, "{} of {first}", session.bytes);
+    assert!(worst(&frame, session.shown.as_ref().unwrap()) <= GOOD);
+}
+
+/// Neither in a session whose viewer is not told what pictures refer to, nor when nothing was kept there.
+#[test]
+fn what_is_not_kept_takes_a_key_frame() {
+    for keeps in [false, true] {
+        let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), keeps);
+        session.update(&frame(SIZE), &Region::new());
+        session.code(false);
+        session.keep = Some(Slot::First);
+        session.code(false);
+        assert_eq!(session.kept.is_some(), keeps);
+        session.from = Some(if keeps { Slot::Second } else { Slot::First });
+        session.code(false);
+        assert!(session.key_frame);
+        // That empties all.
+        session.from = Some(Slot::First);
+        session.code(false);
+        assert!(session.key_frame);
     }
 }
 

@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_uint};
 use std::mem::MaybeUninit;
 use std::ptr::null;
 
+use farpane_media::Slot;
 use libaom_sys::{
     AOM_CBR, AOM_CICP_CP_BT_709, AOM_CICP_MC_BT_709, AOM_CICP_TC_BT_709, AOM_CODEC_CX_FRAME_PKT,
     AOM_CODEC_OK, AOM_CONTENT_SCREEN, AOM_CR_STUDIO_RANGE, AOM_EFLAG_FORCE_KF,
@@ -18,11 +19,12 @@ use libaom_sys::{
     AV1E_SET_ENABLE_ORDER_HINT, AV1E_SET_ENABLE_PALETTE, AV1E_SET_ENABLE_REF_FRAME_MVS,
     AV1E_SET_ENABLE_RESTORATION, AV1E_SET_ENABLE_TPL_MODEL, AV1E_SET_ENABLE_WARPED_MOTION,
     AV1E_SET_MATRIX_COEFFICIENTS, AV1E_SET_MODE_COST_UPD_FREQ, AV1E_SET_MV_COST_UPD_FREQ,
-    AV1E_SET_QUANTIZER_ONE_PASS, AV1E_SET_ROW_MT, AV1E_SET_SUPERBLOCK_SIZE, AV1E_SET_TILE_COLUMNS,
-    AV1E_SET_TRANSFER_CHARACTERISTICS, AV1E_SET_TUNE_CONTENT, aom_active_map, aom_codec_av1_cx,
-    aom_codec_control, aom_codec_ctx, aom_codec_destroy, aom_codec_enc_cfg,
-    aom_codec_enc_config_default, aom_codec_enc_init_ver, aom_codec_encode, aom_codec_err_t,
-    aom_codec_get_cx_data, aom_codec_get_preview_frame, aom_image,
+    AV1E_SET_QUANTIZER_ONE_PASS, AV1E_SET_ROW_MT, AV1E_SET_SUPERBLOCK_SIZE,
+    AV1E_SET_SVC_REF_FRAME_CONFIG, AV1E_SET_TILE_COLUMNS, AV1E_SET_TRANSFER_CHARACTERISTICS,
+    AV1E_SET_TUNE_CONTENT, aom_active_map, aom_codec_av1_cx, aom_codec_control, aom_codec_ctx,
+    aom_codec_destroy, aom_codec_enc_cfg, aom_codec_enc_config_default, aom_codec_enc_init_ver,
+    aom_codec_encode, aom_codec_err_t, aom_codec_get_cx_data, aom_codec_get_preview_frame,
+    aom_image, aom_svc_ref_frame_config,
 };
 
 /// A call into the library that reported an error: its name and what it returned.
@@ -70,6 +72,16 @@ pub(super) struct Source<'a> {
     pub quantizer: u8,
     /// For each block of 16x16 samples, row by row, 0 if it is to stay as it is. Ignored for a key frame.
     pub active: &'a mut [u8],
+    /// What to refer to and to keep, if that is not left to the library.
+    pub references: Option<References>,
+}
+
+/// A picture refers to the one before it, which is in the first of the viewer's eight buffers, or to a kept one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct References {
+    pub from: Option<Slot>,
+    /// The picture stays there as well.
+    pub keep: Option<Slot>,
 }
 
 /// Where one temporal unit is put.
@@ -185,6 +197,9 @@ impl Library {
         if !source.key_frame {
             self.set_active(source.active)?;
         }
+        if let Some(references) = source.references {
+            self.set_references(references)?;
+        }
         let flags = if source.key_frame { AOM_EFLAG_FORCE_KF } else { 0 };
         let duration = u64::from(1_000_000 / self.setup.max_fps);
         // SAFETY: the instance is live. `image` was checked to describe planes that hold the picture; the library reads
@@ -210,6 +225,27 @@ impl Library {
         // only read, during the call.
         check("aom_codec_control", unsafe {
             aom_codec_control(&raw mut *self.context, AOME_SET_ACTIVEMAP as c_int, &raw mut map)
+        })
+    }
+
+    fn set_references(&mut self, References { from, keep }: References) -> Result<(), Failure> {
+        let buffer = |slot: Slot| 1 + slot as usize;
+        let from = from.map_or(0, buffer) as c_int;
+        let mut config = aom_svc_ref_frame_config {
+            // The first of seven references, which the library calls LAST.
+            reference: [1, 0, 0, 0, 0, 0, 0],
+            // Only buffers that are named here can be filled.
+            ref_idx: [from, 0, 1, 2, from, from, from],
+            refresh: [1, 0, 0, 0, 0, 0, 0, 0],
+        };
+        if let Some(slot) = keep {
+            config.refresh[buffer(slot)] = 1;
+        }
+        let control = AV1E_SET_SVC_REF_FRAME_CONFIG as c_int;
+        // SAFETY: the instance is live, and this control takes an `aom_svc_ref_frame_config`, which is only read, during the
+        // call.
+        check("aom_codec_control", unsafe {
+            aom_codec_control(&raw mut *self.context, control, &raw mut config)
         })
     }
 

@@ -2,6 +2,8 @@
 //!
 //! The library's active map says which parts of the picture are looked at; all others stay what the viewer has. It is fed
 //! from the damage, narrowed by comparing sources, and from what the viewer has coarsely once the picture rests.
+//!
+//! Where pictures are kept ([`crate::kept`]), each refers to one other only, the last or a kept one.
 
 mod accuracy;
 #[allow(unsafe_code)]
@@ -11,15 +13,16 @@ mod headroom;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use farpane_media::{Chroma, Size, Time};
+use farpane_media::{Chroma, Size, Slot, Time};
 
+use crate::kept::Kept;
 use crate::obu;
 use crate::rate::{Choice, Coarse, FINE, Rate};
 use crate::screen::{Vector, moves};
 use crate::sharpen::{Sharpener, gains};
 use crate::source::Source;
 use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
-use ffi::{Failure, Library, Rows, Setup, Unit};
+use ffi::{Failure, Library, References, Rows, Setup, Unit};
 use headroom::{CAREFUL, Headroom};
 
 /// Either way round: what level 6.0 takes in a picture (AV1 specification, annex A.3).
@@ -70,6 +73,8 @@ pub(crate) struct Av1 {
     active: Vec<u8>,
     changed: Vec<(u16, u16)>,
     displacements: Vec<Vector>,
+    /// None where a viewer is not told what pictures refer to, which is left to the library then.
+    kept: Option<Kept>,
     /// When the last access unit was coded; none before the first.
     last: Option<Time>,
     unit: Unit,
@@ -85,7 +90,7 @@ struct Changes {
 
 impl Av1 {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Av1, EncodeError> {
-        let EncoderConfig { size, chroma, bitrate, max_fps, threads, .. } = *config;
+        let EncoderConfig { size, chroma, bitrate, max_fps, threads, keeps } = *config;
         let (long, short) = (size.width.max(size.height), size.width.min(size.height));
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::Av1, size, limit: LIMIT });
@@ -121,6 +126,7 @@ impl Av1 {
             active: vec![0; blocks],
             changed: Vec::with_capacity(blocks),
             displacements: Vec::new(),
+            kept: keeps.then(|| Kept::new(blocks)),
             last: None,
             unit: Unit::default(),
             units: Vec::new(),
@@ -160,6 +166,15 @@ impl Av1 {
         changes
     }
 
+    /// Activates what differs from the picture in `slot` as well; returns how many blocks are active then.
+    fn plan_from(&mut self, slot: Slot) -> u64 {
+        let kept = self.kept.as_ref().expect("it holds the slot");
+        for (block, active) in self.active.iter_mut().enumerate() {
+            *active |= u8::from(kept.differs(block, slot));
+        }
+        self.active.iter().map(|active| u64::from(*active)).sum()
+    }
+
     /// Activates what `choice` is about to sharpen, stubborn blocks after all others; returns how many blocks, and whether
     /// they are stubborn.
     fn sharpen(&mut self, choice: Choice, now: Time) -> (u64, bool) {
@@ -189,7 +204,13 @@ impl Av1 {
     }
 
     /// Codes the planes into `unit` with one of the library's quantizers.
-    fn code(&mut self, quantizer: u8, key_frame: bool, now: Time) -> Result<(), EncodeError> {
+    fn code(
+        &mut self,
+        quantizer: u8,
+        key_frame: bool,
+        now: Time,
+        references: References,
+    ) -> Result<(), EncodeError> {
         let planes = self.source.now();
         let source = ffi::Source {
             planes: [&planes.y, &planes.u, &planes.v]
@@ -198,6 +219,7 @@ impl Av1 {
             key_frame,
             quantizer,
             active: &mut self.active,
+            references: self.kept.is_some().then_some(references),
         };
         self.library.encode(source, &mut self.unit).map_err(failed)
     }
@@ -273,8 +295,14 @@ impl Encoder for Av1 {
             return Err(EncodeError::NoPicture);
         }
         let Request { bitrate, now, .. } = *request;
-        let mut key_frame = request.key_frame || request.from.is_some() || self.last.is_none();
-        let Changes { new, moved } = self.plan(key_frame, now);
+        let holds = |slot| self.kept.as_ref().is_some_and(|kept| kept.holds(slot));
+        let lost = request.from.is_some_and(|slot| !holds(slot));
+        let key_frame = request.key_frame || self.last.is_none() || lost;
+        let from = request.from.filter(|_| !key_frame);
+        let Changes { mut new, moved } = self.plan(key_frame, now);
+        if let Some(slot) = from {
+            new = self.plan_from(slot);
+        }
         let blocks = self.active.len() as u64;
         if key_frame || new + moved > 0 {
             (self.doubt, self.doubts) = (Some(now + DOUBT), DOUBTS);
@@ -282,33 +310,45 @@ impl Encoder for Av1 {
             self.look_all_over(now);
         }
         self.sharpener.handle_moves(moved, now);
-        let coarse = self.sharpener.coarse(&self.quantizers, now);
+        let coarse = match from {
+            None => self.sharpener.coarse(&self.quantizers, now),
+            // It is late as it is.
+            Some(_) => Coarse::default(),
+        };
         let choice = self.rate.choose(now, bitrate, new, coarse, key_frame);
         let (sharpened, insist) = self.sharpen(choice, now);
         let mut quantizer = choice.quantizer;
         self.widen();
-        // When in haste the library passes over what its source was before, however coarse.
-        let speed = if sharpened > 0 { CAREFUL } else { self.headroom.speed() };
+        // When in haste the library passes over what its source was before, however coarse, and whatever it refers to.
+        let speed = if sharpened > 0 || from.is_some() { CAREFUL } else { self.headroom.speed() };
         self.library.set_speed(speed).map_err(failed)?;
         // The library wants time to grow from picture to picture.
         let time = self.last.map_or(now, |last| now.max(last + Duration::from_micros(2)));
         let began = Instant::now();
-        self.code(if insist { FINEST } else { scale(quantizer) }, key_frame, time)?;
-        if (new + moved) * PART >= blocks && !key_frame {
+        let references = References { from, keep: request.keep };
+        self.code(if insist { FINEST } else { scale(quantizer) }, key_frame, time, references)?;
+        if (new + moved) * PART >= blocks && !key_frame && from.is_none() {
             let interval = self.last.map_or(LONGEST, |last| now.since(last));
             let interval = interval.clamp(self.frame_time, LONGEST.max(self.frame_time));
             self.headroom.handle_picture(began.elapsed(), interval);
         }
         if choice.sharpen == 0 && self.rate.is_oversize(quantizer, self.unit.data.len()) {
             // The library goes on from what the viewer will never have.
-            key_frame = true;
             self.active.fill(1);
             let coarser = self.rate.choose(now, bitrate, blocks, Coarse::default(), true);
             quantizer = coarser.quantizer.max(quantizer);
-            self.code(scale(quantizer), true, time + Duration::from_micros(1))?;
+            let references = References { from: None, keep: None };
+            self.code(scale(quantizer), true, time + Duration::from_micros(1), references)?;
         }
         self.last = Some(time);
         self.coded(quantizer, if insist { quantizer.max(GOOD) } else { quantizer });
+        let key_frame = self.unit.key_frame;
+        let kept = request.keep.filter(|_| self.kept.is_some() && !key_frame);
+        if let Some(pictures) = &mut self.kept {
+            let changed = (0..self.active.len()).map(|at| is_near(&self.active, self.width, at));
+            pictures.handle_coded(key_frame, changed);
+            kept.into_iter().for_each(|slot| pictures.keep(slot));
+        }
         obu::split(&self.unit.data, &mut self.units);
         self.rate.coded(quantizer, self.unit.data.len(), key_frame, sharpened);
         let again = self.again(sharpened > 0);
@@ -316,15 +356,23 @@ impl Encoder for Av1 {
         Ok(Output::AccessUnit(AccessUnit {
             data: &self.unit.data,
             units: &self.units,
-            key_frame: self.unit.key_frame,
-            from: None,
-            kept: None,
+            key_frame,
+            from: from.filter(|_| !key_frame),
+            kept,
             quantizer: coarsest.map(|quantizer| quantizer.max(FINE)),
             again,
             film: false,
             changed: None,
         }))
     }
+}
+
+/// Whether a block or one beside it is active: the library smooths the edge between the two on both sides.
+fn is_near(active: &[u8], width: usize, block: usize) -> bool {
+    let (x, y) = (block % width, block / width);
+    let rows = y.saturating_sub(1)..(y + 2).min(active.len() / width);
+    let (left, right) = (x.saturating_sub(1), (x + 2).min(width));
+    rows.map(|row| row * width).any(|start| active[start + left..start + right].contains(&1))
 }
 
 fn failed(failure: Failure) -> EncodeError {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use farpane_codec::decode::{self, Decoder};
-use farpane_codec::{Codec, Encoder, Output, Picture, Request};
+use farpane_codec::{Codec, Encoder, Output, Picture, Request, Slot};
 use farpane_media::{Bitrate, FrameBody, Region, Time};
 use farpane_pixel::Planes;
 
@@ -18,10 +18,16 @@ pub struct Session {
     pub bitrate: Bitrate,
     /// Between pictures.
     frame: Duration,
+    /// What the next picture is to refer to, and where it is to be kept.
+    pub from: Option<Slot>,
+    pub keep: Option<Slot>,
+    /// Nothing reaches the viewer.
+    pub lost: bool,
     /// Of the last access unit.
     pub bytes: usize,
     pub quantizer: u8,
     pub key_frame: bool,
+    pub kept: Option<Slot>,
     /// When the picture gains from being coded again.
     pub again: Option<Time>,
     pub key_frames: usize,
@@ -36,9 +42,13 @@ impl Session {
             now: Time::from_millis(1),
             bitrate,
             frame,
+            from: None,
+            keep: None,
+            lost: false,
             bytes: 0,
             quantizer: u8::MAX,
             key_frame: false,
+            kept: None,
             again: None,
             key_frames: 0,
         }
@@ -54,7 +64,8 @@ impl Session {
 
     pub fn code_at(&mut self, now: Time, key_frame: bool) {
         self.now = now;
-        let request = Request { key_frame, bitrate: self.bitrate, now, ..Request::default() };
+        let (bitrate, from, keep) = (self.bitrate, self.from.take(), self.keep.take());
+        let request = Request { key_frame, bitrate, now, from, keep };
         let Output::AccessUnit(unit) = self.encoder.encode(&request).unwrap() else {
             panic!("nothing is skipped")
         };
@@ -64,7 +75,12 @@ impl Session {
         self.quantizer = unit.quantizer.expect("known");
         self.again = unit.again;
         self.key_frame = unit.key_frame;
+        self.kept = unit.kept;
         self.key_frames += usize::from(unit.key_frame);
+        assert_eq!(unit.from, from.filter(|_| !unit.key_frame));
+        if self.lost {
+            return;
+        }
         let shown = self.decoder.decode(unit.data).unwrap();
         self.shown = Some(shown.expect("a picture without delay").clone());
     }
