@@ -133,12 +133,13 @@ fn run(options: &Options) -> Result<(), Error> {
         let Closeness { luma, worst: [block, colour], .. } = closeness;
         eprintln!(
             "{:6.1} s  moment {:3}: {:>9}, luma {luma:.1} dB, worst blocks {block}, {colour}, {} kB, {} key frames, {} \
-             lost, RSS {} MB",
+             recoveries, {} lost, RSS {} MB",
             began.elapsed().as_secs_f64(),
             record.rss.len(),
             painter.size().to_string(),
             viewer.counts.bytes / 1_000,
             viewer.counts.key_frames,
+            viewer.counts.recoveries,
             viewer.counts.lost_packets,
             record.rss.last().expect("added above"),
         );
@@ -153,8 +154,8 @@ fn run(options: &Options) -> Result<(), Error> {
             "luma_db_least": record.luma, "colour_db_least": record.colour,
             "luma_block_db_least": record.block, "colour_block_db_least": record.colour_block,
             "bytes": viewer.counts.bytes, "pictures": viewer.counts.pictures,
-            "key_frames": viewer.counts.key_frames, "lost_packets": viewer.counts.lost_packets,
-            "resizes": painter.resizes,
+            "key_frames": viewer.counts.key_frames, "recoveries": viewer.counts.recoveries,
+            "lost_packets": viewer.counts.lost_packets, "resizes": painter.resizes,
             "rss_mb_first_third": memory.map(|(first, _)| first),
             "rss_mb_last_third": memory.map(|(_, last)| last),
         })
@@ -171,6 +172,7 @@ fn run(options: &Options) -> Result<(), Error> {
 /// Some things happen, at the desktop and on the way to the viewer.
 fn bustle(painter: &mut Painter, viewer: &mut Viewer, fate: &mut Random) -> Result<(), Error> {
     viewer.lossy = fate.one_in(2);
+    viewer.set_tells(fate.one_in(2));
     for _ in 0..fate.between(1, 6) {
         // 500 kb/s to 50 Mb/s, each order of magnitude as often.
         let estimate = Bitrate::kbps(500) * 10f64.powf(f64::from(fate.below(2_001)) / 1_000.0);

@@ -1,5 +1,6 @@
 //! A viewer on a network that loses packets: puts units together, decodes them, and asks for key frames as browsers do.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub struct Counts {
     pub bytes: u64,
     pub pictures: u64,
     pub key_frames: u64,
+    /// Pictures that went on from an earlier one than the last.
+    pub recoveries: u64,
     pub lost_packets: u64,
 }
 
@@ -44,8 +47,12 @@ pub struct Viewer {
     gap: u32,
     sequence: u16,
     stream: Option<Stream>,
-    /// Something is missing: nothing can be shown before the next key frame.
+    /// What has been decoded since the last key frame, by [`PacketMeta::number`].
+    decoded: HashSet<u32>,
+    /// Something is missing: nothing can be shown before a picture that builds on what is decoded.
     broken: bool,
+    /// The host hears which pictures have arrived, so that the next may build on one of those.
+    tells: bool,
     /// Of the coarsest part of the picture, as the host says.
     pub quantizer: u32,
     pub counts: Counts,
@@ -62,7 +69,9 @@ impl Viewer {
             gap: 0,
             sequence: 0,
             stream: None,
+            decoded: HashSet::new(),
             broken: true,
+            tells: false,
             quantizer: 0,
             counts: Counts::default(),
         }
@@ -81,6 +90,14 @@ impl Viewer {
         let body = Some(control_message::Body::Visibility(Visibility { hidden }));
         let message = ControlMessage { body }.encode_to_vec();
         self.far.emit(Event::Data(Channel::Control, message));
+    }
+
+    /// Whether what arrives is told from now on, as by Chromium, or not, as by Firefox.
+    pub fn set_tells(&mut self, tells: bool) {
+        if self.tells != tells {
+            self.tells = tells;
+            self.far.emit(Event::References(tells));
+        }
     }
 
     /// Looks for `span`, and until nothing more is waiting.
@@ -167,6 +184,7 @@ impl Viewer {
         }
         if self.stream.as_ref().is_none_or(|stream| stream.format != meta.format) {
             self.stream = Some(Stream::new(meta.format)?);
+            self.decoded.clear();
             self.broken = true;
         }
         let stream = self.stream.as_mut().expect("made above");
@@ -177,7 +195,7 @@ impl Viewer {
             time: meta.rtp_time,
             ssrc: 1,
         };
-        let (counts, broken) = (&mut self.counts, &mut self.broken);
+        let (counts, broken, decoded) = (&mut self.counts, &mut self.broken, &mut self.decoded);
         stream.depacketizer.handle_packet(&header, payload)?;
         // Nothing comes late here.
         if stream.depacketizer.is_waiting() {
@@ -188,10 +206,20 @@ impl Viewer {
                 *broken = true;
                 continue;
             };
-            *broken &= !unit.key_frame;
+            // A unit comes out with its last packet.
+            if self.tells {
+                self.far.emit(Event::Arrived(meta.number));
+            }
+            if unit.key_frame {
+                decoded.clear();
+            }
+            let can_go_on = meta.reference.is_none_or(|number| decoded.contains(&number));
+            *broken &= !(meta.starts_anew() && can_go_on);
             if !*broken {
+                decoded.insert(meta.number);
                 counts.pictures += 1;
                 counts.key_frames += u64::from(unit.key_frame);
+                counts.recoveries += u64::from(meta.starts_anew() && !unit.key_frame);
                 stream.decoder.take(unit.data, unit.key_frame)?;
             }
         }
