@@ -14,7 +14,7 @@ mod strength;
 pub use copies::{Copies, Duplicate};
 pub use header::{Header, MAX_SPAN};
 pub use protector::Protector;
-pub use recoverer::Recoverer;
+pub use recoverer::{MAX_PACKET, Recoverer};
 pub use strength::Strength;
 
 use crate::rtp::{FIXED_LEN, Packet, ParseError};

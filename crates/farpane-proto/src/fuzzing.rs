@@ -7,7 +7,7 @@ use std::ops::Range;
 use farpane_media::Time;
 
 use crate::depacketize::{av1, h264};
-use crate::fec::{MAX_SPAN, Protector, Recoverer};
+use crate::fec::{MAX_PACKET, MAX_SPAN, Protector, Recoverer};
 use crate::framing::{self, Deframer, FrameTooLong, MAX_FRAME};
 use crate::nal;
 use crate::obu::{self, Obu};
@@ -272,7 +272,7 @@ pub fn fec(data: &[u8]) {
             let element = Element { id: 1, data: &header.sequence.to_be_bytes() };
             let mut packet = vec![0; 20];
             header.write(&[element], &mut packet).expect("there is room");
-            packet.extend_from_slice(part);
+            packet.extend_from_slice(&part[..part.len().min(MAX_PACKET - packet.len())]);
             protector.handle_sent(Time::ZERO, &packet, &[]);
             let arrives = head & 0x4000 == 0;
             if arrives {

@@ -9,8 +9,8 @@ use crate::rtp::{FIXED_LEN, Packet};
 /// What is remembered: as many packets as Chromium remembers.
 const MOST_PACKETS: usize = 192;
 const MOST_PARITY: usize = 48;
-/// No packet of a network is longer.
-const MAX_LEN: usize = 2_048;
+/// No packet of a network is longer. Its parity is, by a header.
+pub const MAX_PACKET: usize = 2_048;
 
 /// Takes what arrives of a stream and its parity, in any order. See [`crate::fec`].
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Recoverer {
         let header = Packet::parse(packet).map(|packet| packet.header);
         let Ok(header) = header else { return };
         if header.ssrc != self.ssrc
-            || packet.len() > MAX_LEN
+            || packet.len() > MAX_PACKET
             || self.find(header.sequence).is_some()
         {
             return;
@@ -50,7 +50,7 @@ impl Recoverer {
     /// The payload of a parity packet has arrived. What makes no sense is passed over.
     pub fn handle_parity(&mut self, payload: &[u8]) {
         let Some((header, len)) = Header::parse(payload) else { return };
-        if header.ssrc != self.ssrc || payload.len() > MAX_LEN {
+        if header.ssrc != self.ssrc || FIXED_LEN + payload.len() - len > MAX_PACKET {
             return;
         }
         if self.parity.len() == MOST_PARITY {
