@@ -112,14 +112,23 @@ impl Viewer {
     }
 
     /// Looks until no picture with anything new has come for `silence`. Then wonders, as browsers do, whether there
-    /// still is a stream, and returns once that is answered: whatever was under way has arrived.
+    /// still is a stream, and returns once that is answered by nothing new: whatever was under way has arrived.
     pub fn watch_until_silent(&mut self, silence: Duration) -> Result<(), Error> {
-        while self.sees_news(silence)? {}
-        self.far.emit(Event::FrameRequest);
+        loop {
+            while self.sees_news(silence)? {}
+            self.far.emit(Event::FrameRequest);
+            if self.sees_answer()?.keep_alive {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The end of the next picture.
+    fn sees_answer(&mut self) -> Result<PacketMeta, Error> {
         let until = Instant::now() + PATIENCE;
         while let Some(sent) = self.far.recv(until.saturating_duration_since(Instant::now())) {
-            if self.handle(sent)?.is_some_and(|meta| meta.marker) {
-                return Ok(());
+            if let Some(meta) = self.handle(sent)?.filter(|meta| meta.marker) {
+                return Ok(meta);
             }
         }
         Err("the stream is dead: a frame was asked for in vain".into())
