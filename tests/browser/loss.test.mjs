@@ -17,8 +17,8 @@ const counts = (page) =>
     return { keyFrames: keyFramesDecoded, frames: framesDecoded, lost: packetsLost, parity: fecPacketsReceived };
   });
 
-const costsNoKeyFrame = (codec) => async (t, browser) => {
-  const farpane = share(t, ["--display", "synthetic:clock", "--accept", "--codec", codec]);
+const costsNoKeyFrame = (codec, scene) => async (t, browser) => {
+  const farpane = share(t, ["--display", `synthetic:${scene}`, "--accept", "--codec", codec]);
   const { page, relay } = await viewByRelay(t, browser, (await farpane.event("ready")).url);
   await until("pictures come", async () => (await counts(page)).frames > 60);
   const [stream] = relay.seen;
@@ -36,8 +36,13 @@ const costsNoKeyFrame = (codec) => async (t, browser) => {
   assert.equal(keyFrames, before.keyFrames);
 };
 
-for (const [codec, needed] of Object.entries({ h264: "H264", av1: "AV1" })) {
-  inBrowsers(`what is lost for good costs no key frame: ${needed}`, { needs: [needed, "a way by 127.0.0.1"] }, costsNoKeyFrame(codec));
+for (const [codec, needed, scene, name] of [
+  ["h264", "H264", "clock", "H264"],
+  ["h264", "H264", "video,size=640x480", "a film in H264"],
+  ["av1", "AV1", "clock", "AV1"],
+]) {
+  const needs = { needs: [needed, "a way by 127.0.0.1"] };
+  inBrowsers(`what is lost for good costs no key frame: ${name}`, needs, costsNoKeyFrame(codec, scene));
 }
 
 inBrowsers("where nothing is lost there is no parity", async (t, browser) => {

@@ -8,9 +8,11 @@ use std::ptr::{NonNull, null_mut};
 
 use openh264_sys2::source::APILoader;
 use openh264_sys2::{
-    API, CM_BT709, CONSTANT_ID, CP_BT709, ELevelIdc, ENCODER_OPTION,
+    API, CM_BT709, CONSTANT_ID, CP_BT709, ELevelIdc, ENCODER_LTR_MARKING_FEEDBACK,
+    ENCODER_LTR_MARKING_PERIOD, ENCODER_LTR_RECOVERY_REQUEST, ENCODER_OPTION,
     ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, ENCODER_OPTION_TRACE_LEVEL, EUsageType, ISVCEncoder,
-    ISVCEncoderVtbl, LOW_COMPLEXITY, PRO_BASELINE, RC_OFF_MODE, SEncParamExt, SFrameBSInfo,
+    ISVCEncoderVtbl, LOW_COMPLEXITY, LTR_MARKING_FAILED, LTR_MARKING_SUCCESS, LTR_RECOVERY_REQUEST,
+    PRO_BASELINE, RC_OFF_MODE, SEncParamExt, SFrameBSInfo, SLTRMarkingFeedback, SLTRRecoverRequest,
     SM_FIXEDSLCNUM_SLICE, SM_SINGLE_SLICE, SSourcePicture, TRC_BT709, VF_UNDEF, WELS_LOG_QUIET,
     videoFormatI420, videoFrameTypeIDR, videoFrameTypeSkip,
 };
@@ -29,6 +31,12 @@ fn check(call: &'static str, code: impl Into<i64>) -> Result<(), Failure> {
     }
 }
 
+/// Long-term pictures in camera mode.
+const LONG_TERM: i32 = 2;
+/// After so many pictures one becomes a long-term picture: none, or the next one.
+const NEVER: u32 = u32::MAX;
+const NEXT: u32 = 0;
+
 /// What an instance is made for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setup {
@@ -38,6 +46,8 @@ pub(super) struct Setup {
     pub threads: u32,
     pub level: ELevelIdc,
     pub usage: EUsageType,
+    /// Whether pictures may become long-term pictures.
+    pub keeps: bool,
 }
 
 /// Three 8-bit planes, chroma at half size both ways, each with its stride.
@@ -107,12 +117,14 @@ impl Library {
         params.iSpatialLayerNum = 1;
         params.iComplexityMode = LOW_COMPLEXITY;
         params.uiIntraPeriod = 0;
-        params.iNumRefFrame = 1;
+        params.iNumRefFrame = if setup.keeps { 1 + LONG_TERM } else { 1 };
         params.eSpsPpsIdStrategy = CONSTANT_ID;
         params.iEntropyCodingModeFlag = 0;
         params.iLoopFilterDisableIdc = 1;
         params.bEnableFrameSkip = false;
-        params.bEnableLongTermReference = false;
+        params.bEnableLongTermReference = setup.keeps;
+        params.iLTRRefNum = if setup.keeps { LONG_TERM } else { 0 };
+        params.iLtrMarkPeriod = NEVER;
         params.bEnableDenoise = false;
         params.bEnableBackgroundDetection = false;
         params.bEnableAdaptiveQuant = false;
@@ -149,8 +161,9 @@ impl Library {
     /// `value` must be of the type that the library documents for `option`.
     fn set<T>(&mut self, option: ENCODER_OPTION, value: &mut T) -> Result<(), Failure> {
         let set = self.table().SetOption.expect("the vtable is complete");
-        // SAFETY: the instance is live, and both callers pass the type that the option is read as: an `int` for the
-        // trace level, an `SEncParamExt` for the parameters.
+        // SAFETY: the instance is live, and all callers pass the type that the option is read as: an `int` for the
+        // trace level, an `SEncParamExt` for the parameters, an `unsigned int` for the marking period, and for word of
+        // the viewer the structure of the same name.
         check("SetOption", unsafe { set(self.encoder.as_ptr(), option, (&raw mut *value).cast()) })
     }
 
@@ -162,6 +175,45 @@ impl Library {
             self.set(ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, &mut params)?;
         }
         Ok(())
+    }
+
+    /// Lets the next picture, or the one before it by its word, become a long-term picture, or no picture to come.
+    ///
+    /// The library does it when it has heard of the last one, and not with a picture that goes back.
+    pub(super) fn set_marking(&mut self, marking: bool) -> Result<(), Failure> {
+        let mut period = if marking { NEXT } else { NEVER };
+        if self.params.iLtrMarkPeriod != period {
+            // The parameters say it again each time.
+            self.params.iLtrMarkPeriod = period;
+            self.set(ENCODER_LTR_MARKING_PERIOD, &mut period)?;
+        }
+        Ok(())
+    }
+
+    /// Says whether the viewer has got long-term picture `number` since key frame `key_frame`. It counts after the next
+    /// picture, and then the library forgets the long-term picture before it, or this one.
+    pub(super) fn hear(&mut self, key_frame: u32, number: u32, got: bool) -> Result<(), Failure> {
+        let word = if got { LTR_MARKING_SUCCESS } else { LTR_MARKING_FAILED };
+        let mut feedback = SLTRMarkingFeedback {
+            uiFeedbackType: word as u32,
+            uiIDRPicId: key_frame,
+            iLTRFrameNum: number as i32,
+            iLayerId: 0,
+        };
+        self.set(ENCODER_LTR_MARKING_FEEDBACK, &mut feedback)
+    }
+
+    /// Has the next picture refer to the long-term picture that the viewer has got: it lacks some of those after picture
+    /// `right` up to `last`. A long-term picture that was made so in between is forgotten.
+    pub(super) fn go_back(&mut self, key_frame: u32, right: u32, last: u32) -> Result<(), Failure> {
+        let mut request = SLTRRecoverRequest {
+            uiFeedbackType: LTR_RECOVERY_REQUEST as u32,
+            uiIDRPicId: key_frame,
+            iLastCorrectFrameNum: right as i32,
+            iCurrentFrameNum: last as i32,
+            iLayerId: 0,
+        };
+        self.set(ENCODER_LTR_RECOVERY_REQUEST, &mut request)
     }
 
     /// Makes the next picture an IDR picture.

@@ -5,11 +5,15 @@
 //! picture against 15.0 kB and 11.3 ms in camera mode, for a film in a page 9.6 kB, 37.9 dB and 8.1 ms against 9.6 kB,
 //! 38.1 dB and 7.5 ms (1080p, two slices, median). Medium complexity gains nothing over low. The loop filter is off: the
 //! page around a film would blur beyond repair.
+//!
+//! Pictures are kept as the library's long-term pictures, by its own word of what the viewer has got ([`marks`]).
 
 #[allow(unsafe_code)]
 mod ffi;
+mod marks;
+mod slice_header;
 
-use farpane_media::{Bitrate, Rect, Region, Time};
+use farpane_media::{Bitrate, Rect, Region, Slot, Time};
 use farpane_pixel::convert::{self, Chroma, Planes};
 use openh264_sys2::{CAMERA_VIDEO_REAL_TIME, ELevelIdc};
 
@@ -17,6 +21,8 @@ use crate::h264::{BLOCK, Format, REST};
 use crate::rate::{COARSEST, Coarse, Rate};
 use crate::{AccessUnit, Codec, EncodeError, EncoderConfig, Output, Picture, Request};
 use ffi::{Failure, Library, Setup, Source, Unit};
+use marks::Marks;
+use slice_header::SliceHeader;
 
 /// As many as the library starts.
 const MAX_THREADS: u32 = 4;
@@ -33,6 +39,7 @@ pub(crate) struct OpenH264 {
     small: Option<Planes>,
     /// Changed since the last access unit.
     pending: Region,
+    marks: Marks,
     unit: Unit,
 }
 
@@ -48,6 +55,7 @@ impl OpenH264 {
             planes: Planes::new(format.size, Chroma::Yuv420),
             small: None,
             pending: Region::new(),
+            marks: Marks::default(),
             unit: Unit::default(),
         })
     }
@@ -75,6 +83,7 @@ impl OpenH264 {
         let format = if small { halved(&self.format)? } else { self.format };
         self.setup = setup(&format);
         self.library = Library::new(&self.setup).map_err(failed)?;
+        self.marks = Marks::default();
         self.small = small.then(|| Planes::new(format.size, Chroma::Yuv420));
         self.pending.set(Rect::of(self.format.size));
         Ok(())
@@ -88,8 +97,12 @@ impl OpenH264 {
 
     /// Macroblocks that differ from the last picture, or may.
     pub(crate) fn changed(&self) -> u64 {
-        let touched =
-            self.pending.rects().iter().map(|r| r.snapped(BLOCK, self.planes.size).area());
+        self.blocks(&self.pending)
+    }
+
+    /// Macroblocks that are touched.
+    fn blocks(&self, region: &Region) -> u64 {
+        let touched = region.rects().iter().map(|r| r.snapped(BLOCK, self.planes.size).area());
         touched.sum::<u64>().div_ceil(u64::from(BLOCK * BLOCK))
     }
 
@@ -102,17 +115,34 @@ impl OpenH264 {
         rate: &mut Rate,
     ) -> Result<(Output<'_>, u64), EncodeError> {
         let Request { bitrate, now, .. } = *request;
-        let key_frame = request.key_frame || request.from.is_some();
+        let keep = request.keep.filter(|_| self.format.keeps);
         let changed = self.changed();
         if let Some(small) = &mut self.small {
             convert::halve(&self.planes, small, &self.pending);
         }
+        let from = request.from.filter(|_| !request.key_frame);
+        if from.is_some_and(|slot| self.marks.is_pending(slot)) {
+            // The library takes word of it with a picture: with one that nobody gets.
+            self.marks.handle_got(&mut self.library).map_err(failed)?;
+            self.code(COARSEST, false, now)?;
+            self.handle_coded(None, &Region::new());
+        }
+        let key_frame = request.key_frame || from.is_some_and(|slot| !self.marks.holds(slot));
+        let from = from.filter(|_| !key_frame);
+        match from {
+            Some(_) => self.marks.go_back(&mut self.library),
+            None => self.marks.keep(&mut self.library, keep.filter(|_| !key_frame)),
+        }
+        .map_err(failed)?;
+        let mut new = self.pending.clone();
+        new.union(from.and_then(|slot| self.marks.differs(slot)).unwrap_or(&Region::new()));
         let choose = |rate: &mut Rate, changed: u64, key_frame: bool| {
             rate.choose(now, bitrate, changed, Coarse::default(), key_frame).quantizer
         };
-        let mut quantizer = choose(rate, changed, key_frame);
+        let mut quantizer = choose(rate, self.blocks(&new), key_frame);
         quantizer = self.code(quantizer, key_frame, now)?;
-        if rate.is_oversize(quantizer, self.unit.data.len()) {
+        let stayed = from.is_some() && !self.header().is_some_and(|header| header.goes_back);
+        if rate.is_oversize(quantizer, self.unit.data.len()) || stayed {
             // The library goes on from what the viewer will never have.
             quantizer = choose(rate, self.format.blocks(), true).max(quantizer);
             quantizer = self.code(quantizer, true, now)?;
@@ -120,6 +150,7 @@ impl OpenH264 {
         if self.unit.data.is_empty() {
             return Ok((Output::Skipped, changed));
         }
+        let kept = self.handle_coded(keep, &new);
         self.pending.clear();
         let Unit { data, nals, key_frame } = &self.unit;
         rate.coded(quantizer, data.len(), *key_frame, 0);
@@ -129,14 +160,26 @@ impl OpenH264 {
             data,
             units: nals,
             key_frame,
-            from: None,
-            kept: None,
+            from: from.filter(|_| !key_frame),
+            kept,
             quantizer,
             again,
             film: true,
             changed: None,
         };
         Ok((Output::AccessUnit(unit), changed))
+    }
+
+    /// What the slices of the last picture say.
+    fn header(&self) -> Option<SliceHeader> {
+        let Unit { data, nals, .. } = &self.unit;
+        nals.iter().find_map(|nal| SliceHeader::read(&data[nal.clone()]))
+    }
+
+    /// Takes note of what is kept after the last picture, which is new in `changed` only; returns whether it is itself, in
+    /// `slot`.
+    fn handle_coded(&mut self, slot: Option<Slot>, changed: &Region) -> Option<Slot> {
+        self.marks.handle_coded(self.header()?, slot, changed)
     }
 
     /// Codes the planes into `unit`; returns the quantizer that was used in the end.
@@ -181,6 +224,7 @@ fn setup(format: &Format) -> Setup {
         // The library numbers levels as the standard does.
         level: ELevelIdc::from(format.level),
         usage: CAMERA_VIDEO_REAL_TIME,
+        keeps: format.keeps,
     }
 }
 
