@@ -66,6 +66,8 @@ const REST_AFTER_DATA: Duration = Duration::from_millis(300);
 /// The browser asks for a key frame when it has seen no frame for 3 s, and for nothing else after such a time.
 const MISSED_AFTER: Duration = Duration::from_millis(2_500);
 const STATS_INTERVAL: Duration = Duration::from_millis(500);
+/// What str0m is to estimate: with any more it probes and pads.
+const NOTHING: str0m::bwe::Bitrate = str0m::bwe::Bitrate::ZERO;
 /// What can be sent again: the packets of some large frames. The loss of the last packets before a rest shows only
 /// with the next frame.
 const RESEND_PACKETS: usize = 2_048;
@@ -309,6 +311,8 @@ impl WebRtc {
                     });
                 }
                 self.outbox.handle_report(now, report);
+                // Its own estimate would rise with each, and then it pads.
+                self.rtc.bwe().reset(NOTHING);
                 self.events.extend(self.outbox.poll_estimate().map(Event::Estimate));
             }
             _ => {}
@@ -703,8 +707,8 @@ fn rtc_config(config: &WebRtcConfig, parity: Option<u8>) -> RtcConfig {
         .set_extension(4, Extension::PlayoutDelay)
         .set_extension(5, Extension::AbsoluteCaptureTime)
         .set_extension(6, descriptor::extension())
-        // For transport-wide feedback. Only with an estimate of nothing it neither probes nor pads.
-        .enable_bwe(Some(str0m::bwe::Bitrate::ZERO))
+        // For transport-wide feedback.
+        .enable_bwe(Some(NOTHING))
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_sctp_max_message_size(MAX_MESSAGE)
         .set_sctp_max_buffered_amount(MAX_BUFFERED)
