@@ -9,11 +9,11 @@ mod ffmpeg;
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
+use farpane_codec::decode::{Decoder, H264Decoder};
 use farpane_codec::{Chroma, Codec, EncoderConfig, Output, Picture, Request, open};
 use farpane_media::{Bitrate, FrameBody, Rect, Size, Time};
+use farpane_pixel::Plane;
 use farpane_proto::references::{References, Sent};
-use openh264::decoder::Decoder;
-use openh264::formats::YUVSource;
 
 use drawing::{Random, frame, text};
 
@@ -114,16 +114,15 @@ fn send(seed: u64) -> Run {
 }
 
 fn decode(units: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut decoder = Decoder::new().unwrap();
+    let mut decoder = H264Decoder::new().unwrap();
+    let visible = |plane: &Plane| -> Vec<u8> {
+        let (width, rows) = (plane.size.width as usize, plane.size.height as usize);
+        let rows = plane.data.chunks(plane.stride).take(rows);
+        rows.flat_map(|row| row[..width].iter().copied()).collect()
+    };
     let decode = |unit: &&[u8]| {
-        let picture = decoder.decode(unit).unwrap().expect("every access unit is a picture");
-        let ((width, height), (luma, chroma, _)) = (picture.dimensions(), picture.strides());
-        let crop = |plane: &[u8], stride: usize, width: usize, height: usize| -> Vec<u8> {
-            plane.chunks(stride).take(height).flat_map(|row| row[..width].iter().copied()).collect()
-        };
-        let y = crop(picture.y(), luma, width, height);
-        let [u, v] = [picture.u(), picture.v()].map(|p| crop(p, chroma, width / 2, height / 2));
-        [y, u, v].concat()
+        let planes = decoder.decode(unit).unwrap().expect("every access unit is a picture");
+        [&planes.y, &planes.u, &planes.v].map(visible).concat()
     };
     units.iter().map(decode).collect()
 }
@@ -147,12 +146,8 @@ fn film(samples: &[u8]) -> f64 {
 fn what_is_lost_of_a_film_costs_no_key_frame() {
     for seed in 1..=8 {
         let run = send(seed);
-        assert!(
-            run.lost > 10 && run.recoveries > 5,
-            "{} lost, {} mended",
-            run.lost,
-            run.recoveries
-        );
+        let Run { lost, recoveries, .. } = run;
+        assert!(lost > 10 && recoveries > 5, "seed {seed}: {lost} lost, {recoveries} mended");
         // The first picture, and the one with which the film began.
         assert!(matches!(run.key_frames[..], [0, 10..40]), "seed {seed}: {:?}", run.key_frames);
         let all: Vec<&[u8]> = run.units.iter().map(Vec::as_slice).collect();

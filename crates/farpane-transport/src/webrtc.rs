@@ -311,7 +311,7 @@ impl WebRtc {
                     });
                 }
                 self.outbox.handle_report(now, report);
-                // Its own estimate would rise with each, and then it pads.
+                // Else the estimate of str0m's own rises with the reports.
                 self.rtc.bwe().reset(NOTHING);
                 self.events.extend(self.outbox.poll_estimate().map(Event::Estimate));
             }

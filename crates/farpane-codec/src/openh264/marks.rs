@@ -1,8 +1,8 @@
 //! Which of the library's pictures are kept, by the slots of a [`Request`](crate::Request).
 //!
 //! The library makes a picture a long-term one (ITU-T H.264, clause 8.2.5) only when it has heard of the one before, and
-//! goes back only to one that it has heard the viewer has got. What is asked for tells both: who wants a picture kept in one
-//! slot, or to go on from it, knows what became of that in the other.
+//! goes back only to one that it has heard the viewer has got. What is asked for tells both: who wants a picture kept has
+//! given up the one in the same slot, and knows that the one in the other has arrived, as does who goes on from it.
 
 use farpane_media::{Region, Slot};
 
@@ -34,22 +34,25 @@ struct Mark {
 }
 
 impl Marks {
-    fn all(&self) -> impl Iterator<Item = &Mark> {
-        self.safe.iter().chain(&self.pending)
-    }
-
-    pub(super) fn holds(&self, slot: Slot) -> bool {
-        self.all().any(|mark| mark.slot == slot)
-    }
-
     /// The library waits for word of the picture in `slot`.
     pub(super) fn is_pending(&self, slot: Slot) -> bool {
         self.pending.as_ref().is_some_and(|mark| mark.slot == slot)
     }
 
-    /// Where the last picture differs from the one in `slot`.
+    /// Where the last picture differs from the one in `slot`, if one is kept there.
     pub(super) fn differs(&self, slot: Slot) -> Option<&Region> {
-        self.all().find(|mark| mark.slot == slot).map(|mark| &mark.differs)
+        let mut marks = self.safe.iter().chain(&self.pending);
+        marks.find(|mark| mark.slot == slot).map(|mark| &mark.differs)
+    }
+
+    /// The viewer has got the pending picture, or it is given up.
+    pub(super) fn hear(&mut self, library: &mut Library, got: bool) -> Result<(), Failure> {
+        let Some(mark) = self.pending.take() else { return Ok(()) };
+        library.hear(self.key_frame, mark.number, got)?;
+        if got {
+            self.safe = Some(mark);
+        }
+        Ok(())
     }
 
     /// Has the library keep the next picture, if it can: in `slot`.
@@ -58,31 +61,21 @@ impl Marks {
         library: &mut Library,
         slot: Option<Slot>,
     ) -> Result<(), Failure> {
-        if let Some(slot) = slot
-            && let Some(mark) = self.pending.take()
-        {
-            let got = mark.slot != slot;
-            library.hear(self.key_frame, mark.number, got)?;
-            self.safe = if got { Some(mark) } else { self.safe.take() };
+        if let Some(slot) = slot {
+            self.hear(library, !self.is_pending(slot))?;
         }
         library.set_marking(slot.is_some())
     }
 
-    /// The viewer has got the pending picture.
-    pub(super) fn handle_got(&mut self, library: &mut Library) -> Result<(), Failure> {
-        if let Some(mark) = self.pending.take() {
-            library.hear(self.key_frame, mark.number, true)?;
-            self.safe = Some(mark);
-        }
-        library.set_marking(false)
-    }
-
-    /// Has the next picture refer to the one that is safe.
-    pub(super) fn go_back(&mut self, library: &mut Library) -> Result<(), Failure> {
-        library.set_marking(false)?;
+    /// Has the next picture refer to the one in `slot`; returns whether that is there and safe.
+    pub(super) fn go_back(&mut self, library: &mut Library, slot: Slot) -> Result<bool, Failure> {
+        let Some(mark) = self.safe.as_ref().filter(|mark| mark.slot == slot) else {
+            return Ok(false);
+        };
         self.pending = None;
-        let Some(mark) = &self.safe else { return Ok(()) };
-        library.go_back(self.key_frame, mark.by, self.last)
+        library.set_marking(false)?;
+        library.go_back(self.key_frame, mark.by, self.last)?;
+        Ok(true)
     }
 
     /// A picture was coded, anew in `changed` only; returns whether one is kept now, in `slot`.

@@ -120,22 +120,16 @@ impl OpenH264 {
         if let Some(small) = &mut self.small {
             convert::halve(&self.planes, small, &self.pending);
         }
-        let from = request.from.filter(|_| !request.key_frame);
-        if from.is_some_and(|slot| self.marks.is_pending(slot)) {
-            // The library takes word of it with a picture: with one that nobody gets.
-            self.marks.handle_got(&mut self.library).map_err(failed)?;
-            self.code(COARSEST, false, now)?;
-            self.handle_coded(None, &Region::new());
+        let from = self.go_back(request)?;
+        let key_frame = request.key_frame || from.is_none() && request.from.is_some();
+        if from.is_none() {
+            let keep = keep.filter(|_| !key_frame);
+            self.marks.keep(&mut self.library, keep).map_err(failed)?;
         }
-        let key_frame = request.key_frame || from.is_some_and(|slot| !self.marks.holds(slot));
-        let from = from.filter(|_| !key_frame);
-        match from {
-            Some(_) => self.marks.go_back(&mut self.library),
-            None => self.marks.keep(&mut self.library, keep.filter(|_| !key_frame)),
-        }
-        .map_err(failed)?;
         let mut new = self.pending.clone();
-        new.union(from.and_then(|slot| self.marks.differs(slot)).unwrap_or(&Region::new()));
+        if let Some(differs) = from.and_then(|slot| self.marks.differs(slot)) {
+            new.union(differs);
+        }
         let choose = |rate: &mut Rate, changed: u64, key_frame: bool| {
             rate.choose(now, bitrate, changed, Coarse::default(), key_frame).quantizer
         };
@@ -168,6 +162,19 @@ impl OpenH264 {
             changed: None,
         };
         Ok((Output::AccessUnit(unit), changed))
+    }
+
+    /// Has the next picture refer to the kept one that is asked for; returns its slot, if it is there.
+    fn go_back(&mut self, request: &Request) -> Result<Option<Slot>, EncodeError> {
+        let Some(slot) = request.from.filter(|_| !request.key_frame) else { return Ok(None) };
+        if self.marks.is_pending(slot) {
+            // The library takes word of it with a picture: with one that nobody gets.
+            self.marks.hear(&mut self.library, true).map_err(failed)?;
+            self.code(COARSEST, false, request.now)?;
+            self.handle_coded(None, &Region::new());
+        }
+        let goes = self.marks.go_back(&mut self.library, slot).map_err(failed)?;
+        Ok(goes.then_some(slot))
     }
 
     /// What the slices of the last picture say.

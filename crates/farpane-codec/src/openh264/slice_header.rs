@@ -36,7 +36,7 @@ impl SliceHeader {
             5 => true,
             _ => return None,
         };
-        let mut bits = Bits::new(payload);
+        let mut bits = Reader::new(payload);
         bits.ue()?; // first_mb_in_slice
         bits.ue()?; // slice_type
         bits.ue()?; // pic_parameter_set_id
@@ -81,16 +81,16 @@ impl SliceHeader {
 }
 
 /// Reads the most significant bit first.
-struct Bits {
+struct Reader {
     /// Without the bytes that keep a payload from imitating a start code (clause 7.4.1).
     bytes: [u8; LONGEST],
     length: usize,
     at: usize,
 }
 
-impl Bits {
-    fn new(payload: &[u8]) -> Bits {
-        let mut bits = Bits { bytes: [0; LONGEST], length: 0, at: 0 };
+impl Reader {
+    fn new(payload: &[u8]) -> Reader {
+        let mut bits = Reader { bytes: [0; LONGEST], length: 0, at: 0 };
         let mut zeros = 0;
         for &byte in payload {
             if zeros >= 2 && byte == 3 {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_keeps_start_codes_away_is_passed_over() {
-        let mut bits = Bits::new(&[0, 0, 3, 0, 0, 3, 1, 3]);
+        let mut bits = Reader::new(&[0, 0, 3, 0, 0, 3, 1, 3]);
         assert_eq!(bits.take(32), Some(0));
         assert_eq!(bits.take(16), Some(0x0103));
     }
