@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after } from "node:test";
 import { end, inBrowsers, picture, stateOf } from "./browsers.mjs";
 import { program, psnr, scratch, screen, share, until, xserver } from "./harness.mjs";
-import { ssrc, time, viewByRelay } from "./lossy.mjs";
+import { extension, ssrc, time, viewByRelay } from "./lossy.mjs";
 
 after(end);
 
@@ -44,6 +44,40 @@ for (const [codec, needed, scene, name] of [
   const needs = { needs: [needed, "a way by 127.0.0.1"] };
   inBrowsers(`what is lost for good costs no key frame: ${name}`, needs, costsNoKeyFrame(codec, scene));
 }
+
+inBrowsers("a lost picture of the upper layer is not missed", { needs: ["AV1", "a way by 127.0.0.1"] }, async (t, browser) => {
+  const layered = ["--codec", "av1", "--temporal-layers", "2"];
+  const farpane = share(t, ["--display", "synthetic:clock", "--accept", ...layered]);
+  const { page, relay } = await viewByRelay(t, browser, (await farpane.event("ready")).url);
+  const id = await page.evaluate(() =>
+    Number(/^a=extmap:(\d+)\S* .*#dependency-descriptor/m.exec(peer.remoteDescription.sdp)[1]),
+  );
+  await until("pictures come", async () => (await counts(page)).frames > 60);
+  const [stream] = relay.seen;
+  const before = await counts(page);
+  let [upper, lower, lost, elsewhere] = [0, 0, 0, 0];
+  relay.lost = (datagram) => {
+    // Nothing is ever repaired.
+    if (ssrc(datagram) !== stream) return true;
+    const descriptor = extension(datagram, id);
+    const template = descriptor[0] & 63;
+    if (template === 3) {
+      const gone = upper++ % 4 === 0;
+      lost += Number(gone);
+      return gone;
+    }
+    lower++;
+    // A start, or a reference that no template has.
+    elsewhere += Number(template === 0 || descriptor.length > 3);
+    return false;
+  };
+  await until("some are lost", () => lost >= 20);
+  const { frames, keyFrames } = await counts(page);
+  assert.equal(keyFrames, before.keyFrames);
+  assert.equal(elsewhere, 0, "nobody had to go back for them");
+  const shown = frames - before.frames;
+  assert.ok(shown >= 0.9 * (lower + upper - lost), `${shown} of ${lower} and ${upper - lost}`);
+});
 
 inBrowsers("where nothing is lost there is no parity", async (t, browser) => {
   const farpane = share(t, ["--display", "synthetic:scroll", "--accept"]);

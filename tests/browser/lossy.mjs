@@ -44,6 +44,18 @@ export const ssrc = (datagram) => datagram.readUInt32BE(8);
 /** When it was captured, in the stream's own time. */
 export const time = (datagram) => datagram.readUInt32BE(4);
 
+/** The value of one of its header extensions, each of which has one byte ahead of it (RFC 8285, section 4.2). */
+export function extension(datagram, id) {
+  let at = 12 + (datagram[0] & 15) * 4 + 4;
+  const end = at + datagram.readUInt16BE(at - 2) * 4;
+  while (at < end) {
+    const length = datagram[at] === 0 ? 0 : (datagram[at] & 15) + 1;
+    if (length > 0 && datagram[at] >> 4 === id) return datagram.subarray(at + 1, at + 1 + length);
+    at += 1 + length;
+  }
+  return undefined;
+}
+
 /**
  * A page that is live by way of the relay. What RTP `lost` says yes to never arrives; while it is `dead`, nothing does; and
  * after `move` there is another way in its place, with other addresses, that only a new description tells of. All takes

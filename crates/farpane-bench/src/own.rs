@@ -38,6 +38,7 @@ pub(crate) fn encode(open: Open, task: &Task<'_>) -> Result<Coded, OwnError> {
         max_fps: material.fps().ceil() as u32,
         threads: task.threads,
         keeps: false,
+        layered: false,
     };
     let encoder = open(&config)?;
     let coded = Coded {

@@ -60,6 +60,8 @@ pub struct EncoderConfig {
     pub threads: u32,
     /// Whether pictures may be kept, for a viewer that is told what each refers to (by the dependency descriptor).
     pub keeps: bool,
+    /// Two temporal layers (L1T2), for encoders that have them: AV1 by libaom. Pictures may then be discardable.
+    pub layered: bool,
 }
 
 /// A picture to code and where it differs from the one given before it.
@@ -85,6 +87,9 @@ pub struct Request {
     /// Keep this picture there, in place of another, if the encoder can: none does with a key frame, which empties both
     /// slots, and some do only after a few more.
     pub keep: Option<Slot>,
+    /// The picture is better one that no other refers to, so that a viewer can do without. What it shows is coded once
+    /// more with the next.
+    pub discardable: bool,
 }
 
 /// What came of one [`Encoder::encode`].
@@ -108,6 +113,8 @@ pub struct AccessUnit<'a> {
     pub from: Option<Slot>,
     /// Where it is kept, of the slots that were asked for.
     pub kept: Option<Slot>,
+    /// None will refer to it: as was asked for, by an encoder in layers and of a picture that shows something new.
+    pub discardable: bool,
     /// The quantizer of the coarsest part of the picture as the viewer now has it, on the codec's own scale (H.264: 0 to
     /// 51), where it is known.
     pub quantizer: Option<u8>,
@@ -142,6 +149,11 @@ pub trait Encoder: Send {
     /// tell films from screens have no such mode.
     fn set_small_films(&mut self, _small: bool) {}
 
+    /// Whether it codes in two layers, as it was asked to.
+    fn is_layered(&self) -> bool {
+        false
+    }
+
     /// Whether the last access unit shows an earlier picture than the planes hold: encode again and it comes.
     fn is_behind(&self) -> bool {
         false
@@ -153,6 +165,11 @@ pub fn formats() -> Vec<VideoFormat> {
     let has_av1 = cfg!(any(feature = "libaom", feature = "rav1e"));
     let is_coded = |format: &VideoFormat| format.codec != Codec::Av1 || has_av1;
     selector::PREFERENCE.into_iter().filter(is_coded).collect()
+}
+
+/// Whether this build codes `codec` in two temporal layers.
+pub fn has_layers(codec: Codec) -> bool {
+    cfg!(feature = "libaom") && codec == Codec::Av1
 }
 
 /// Makes an encoder.

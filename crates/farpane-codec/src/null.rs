@@ -53,6 +53,7 @@ pub(crate) struct NullEncoder {
     size: Size,
     /// Of the pictures since the last access unit; `seq` 0 before the first picture.
     pending: Description,
+    layered: bool,
     kept: Kept,
     data: Vec<u8>,
     unit: Range<usize>,
@@ -65,13 +66,24 @@ impl NullEncoder {
             return Err(EncodeError::UnsupportedSize { codec: Codec::Null, size, limit: LIMIT });
         }
         let pending = Description { key_frame: true, seq: 0, damage: Region::new() };
-        Ok(NullEncoder { size, pending, kept: Kept::new(0), data: Vec::new(), unit: 0..0 })
+        Ok(NullEncoder {
+            size,
+            layered: config.layered,
+            pending,
+            kept: Kept::new(0),
+            data: Vec::new(),
+            unit: 0..0,
+        })
     }
 }
 
 impl Encoder for NullEncoder {
     fn codec(&self) -> Codec {
         Codec::Null
+    }
+
+    fn is_layered(&self) -> bool {
+        self.layered
     }
 
     fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
@@ -95,9 +107,13 @@ impl Encoder for NullEncoder {
         self.pending.key_frame |= request.key_frame || lost;
         self.pending.write(&mut self.data);
         let key_frame = std::mem::take(&mut self.pending.key_frame);
-        self.pending.damage.clear();
+        let discardable =
+            request.discardable && self.layered && !key_frame && request.from.is_none();
+        if !discardable {
+            self.pending.damage.clear();
+        }
         self.unit = 0..self.data.len();
-        let kept = request.keep.filter(|_| !key_frame);
+        let kept = request.keep.filter(|_| !key_frame && !discardable);
         self.kept.handle_coded(key_frame, std::iter::empty());
         kept.into_iter().for_each(|slot| self.kept.keep(slot));
         Ok(Output::AccessUnit(AccessUnit {
@@ -106,6 +122,7 @@ impl Encoder for NullEncoder {
             key_frame,
             from: request.from.filter(|_| !key_frame),
             kept,
+            discardable,
             quantizer: None,
             again: None,
             film: false,
@@ -148,6 +165,7 @@ mod tests {
             max_fps: 30,
             threads: 1,
             keeps: false,
+            layered: false,
         };
         let mut encoder = NullEncoder::new(&config).unwrap();
         let nothing = Request {
@@ -188,6 +206,7 @@ mod tests {
             max_fps: 30,
             threads: 1,
             keeps: false,
+            layered: false,
         };
         let mut encoder = NullEncoder::new(&config).unwrap();
         let (frame, damage) = picture(1, &[]);

@@ -21,7 +21,7 @@ const SUDDEN: u8 = 36;
 /// The finest for what stays new all over.
 const LARGE: u8 = 27;
 /// The finest for what keeps changing.
-const MOVING: u8 = 24;
+pub(crate) const MOVING: u8 = 24;
 pub(crate) const COARSEST: u8 = 45;
 /// The least that a pass of sharpening gains where the picture is coarsest.
 const STEP: u8 = 6;

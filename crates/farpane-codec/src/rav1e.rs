@@ -152,6 +152,7 @@ impl Encoder for Rav1e {
             key_frame,
             from: None,
             kept: None,
+            discardable: false,
             quantizer: Some(quantizer),
             again: gains.then_some(request.now + STILL),
             film: false,

@@ -108,6 +108,7 @@ fn a_desktop_in_use_allocates_nothing() {
                 max_fps: 30,
                 threads: 3,
                 keeps: false,
+                layered: false,
             };
             let stride = SIZE.width as usize * 4;
             let pixels = vec![255; stride * SIZE.height as usize];

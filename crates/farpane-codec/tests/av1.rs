@@ -7,6 +7,7 @@ mod drawing;
 
 use std::time::Duration;
 
+use farpane_codec::decode::{self, Decoder};
 use farpane_codec::{Chroma, Codec, EncodeError, EncoderConfig, Picture, Request, Slot, open};
 use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 use farpane_pixel::{Planes, convert, quality};
@@ -21,7 +22,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const GOOD: f64 = 16.0;
 
 fn session(size: Size, chroma: Chroma, threads: u32, bitrate: Bitrate) -> Session {
-    open_session(size, chroma, threads, bitrate, false)
+    open_session(size, chroma, threads, bitrate, false, false)
 }
 
 fn open_session(
@@ -30,8 +31,9 @@ fn open_session(
     threads: u32,
     bitrate: Bitrate,
     keeps: bool,
+    layered: bool,
 ) -> Session {
-    let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads, keeps };
+    let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads, keeps, layered };
     Session::new(open(Codec::Av1, &config).unwrap(), bitrate, FRAME)
 }
 
@@ -146,7 +148,7 @@ fn after_losses_a_kept_picture_is_gone_on_from() {
     ];
     for (seed, (size, chroma, threads, mbps)) in (1..).zip(cases) {
         let mut random = Random(seed * 104_729);
-        let mut session = open_session(size, chroma, threads, Bitrate::mbps(mbps), true);
+        let mut session = open_session(size, chroma, threads, Bitrate::mbps(mbps), true, false);
         let mut frame = frame(size);
         text(&mut frame, Rect::of(size), &mut random);
         session.update(&frame, &Region::new());
@@ -174,9 +176,128 @@ fn after_losses_a_kept_picture_is_gone_on_from() {
     }
 }
 
+/// Whoever is sent the lower layer alone sees, picture by picture, what one sees who is sent both; what rests is what the
+/// source is, whatever was kept and lost in between.
+#[test]
+fn a_viewer_does_without_the_upper_layer() {
+    let cases = [
+        (SIZE, Chroma::Yuv420, 2, 8, false),
+        (SIZE, Chroma::Yuv444, 2, 8, true),
+        (Size::new(333, 201), Chroma::Yuv420, 1, 2, true),
+        (Size::new(65, 17), Chroma::Yuv444, 1, 1, false),
+        (Size::new(640, 480), Chroma::Yuv420, 2, 8, true),
+    ];
+    for (seed, (size, chroma, threads, mbps, keeps)) in (1..).zip(cases) {
+        let mut random = Random(seed * 15_485_863);
+        let mut session = open_session(size, chroma, threads, Bitrate::mbps(mbps), keeps, true);
+        let mut lower = decode::open(Codec::Av1).unwrap();
+        let mut frame = frame(size);
+        session.update(&frame, &Region::new());
+        session.code(false);
+        lower.decode(&session.data).unwrap();
+        let (mut safe, mut discarded) = (None, 0);
+        for burst in 0..12 {
+            let mut lost = false;
+            for at in 0..random.below(16) {
+                let damage = happen(&mut frame, &mut random).into();
+                session.update(&frame, &damage);
+                session.discardable = at % 2 == 1;
+                session.keep =
+                    (keeps && random.below(4) == 0).then(|| safe.map_or(Slot::First, Slot::other));
+                lost |= safe.is_some() && random.below(12) == 0;
+                session.lost = lost;
+                session.code(false);
+                discarded += usize::from(session.discarded);
+                if !lost {
+                    see_both(&session, &mut *lower);
+                    safe = session.kept.or(safe);
+                }
+            }
+            session.lost = false;
+            session.from = safe.filter(|_| lost);
+            session.code(false);
+            see_both(&session, &mut *lower);
+            let until = session.now + Duration::from_secs(20);
+            while let Some(again) = session.again.filter(|again| *again < until) {
+                session.code_at(again.max(session.now + Duration::from_micros(1)), false);
+                see_both(&session, &mut *lower);
+            }
+            assert_eq!(session.again, None, "never sharp");
+            let error = worst(&frame, session.shown.as_ref().unwrap());
+            assert!(error <= GOOD, "{size} {chroma}, seed {seed}, burst {burst}: {error}");
+        }
+        assert!(discarded > 20 && session.key_frames == 1, "{size} {chroma}: {discarded}");
+    }
+}
+
+/// Gives the picture to the viewer of the lower layer, if it is of that.
+fn see_both(session: &Session, lower: &mut dyn Decoder) {
+    if !session.discarded {
+        let shown = lower.decode(&session.data).unwrap().expect("a picture without delay");
+        let both = session.shown.as_ref().unwrap();
+        assert!(quality::blocks(shown, both).all(|block| block.error == 0));
+    }
+}
+
+/// Little of it is new, and yet all of it is coded anew: no finer than what moves.
+#[test]
+fn what_scrolls_is_not_sharpened_by_the_way() {
+    let size = Size::new(640, 1_280);
+    let mut session = session(size, Chroma::Yuv420, 2, Bitrate::mbps(8));
+    let mut frame = frame(size);
+    text(&mut frame, Rect::of(size), &mut Random(9));
+    session.update(&frame, &Region::new());
+    session.code(false);
+    let mut most = 0;
+    for _ in 0..20 {
+        for y in 0..size.height - 4 {
+            let below = frame.row(&Rect::of(size), y + 4).to_vec();
+            frame.row_mut(&Rect::of(size), y).copy_from_slice(&below);
+        }
+        fill(&mut frame, Rect::new(0, size.height - 4, size.width, 4), [255; 3]);
+        session.update(&frame, &Rect::of(size).into());
+        session.code(false);
+        most = most.max(session.bytes);
+    }
+    assert!(most < 40_000, "{most} bytes");
+}
+
+/// Twice as far, the library would not find it.
+#[test]
+fn what_scrolls_far_is_of_the_lower_layer() {
+    let tall = Size::new(SIZE.width, SIZE.height + 16 * 40);
+    let mut page = frame(tall);
+    text(&mut page, Rect::of(tall), &mut Random(7));
+    let mut sent = |rows: u32, layered: bool| {
+        let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), false, layered);
+        let mut frame = frame(SIZE);
+        let (mut bytes, mut discarded) = (0, 0);
+        for at in 0..40 {
+            for y in 0..SIZE.height {
+                let row = page.row(&Rect::of(tall), y + at * rows);
+                frame.row_mut(&Rect::of(SIZE), y).copy_from_slice(row);
+            }
+            session.update(&frame, &Rect::of(SIZE).into());
+            session.discardable = at % 2 == 1;
+            session.code(false);
+            discarded += usize::from(session.discarded);
+            bytes += if at < 4 { 0 } else { session.bytes };
+        }
+        // It has come to rest, and what the last picture showed is still to come.
+        let rests = session.again.filter(|_| session.discarded);
+        session.code_at(rests.unwrap_or(session.now + FRAME), false);
+        assert!(session.bytes < 30_000, "{rows} rows: {} bytes", session.bytes);
+        (bytes, discarded)
+    };
+    let (plain, layered) = (sent(4, false), sent(4, true));
+    assert!(layered.1 >= 15 && layered.0 * 2 < plain.0 * 3, "{plain:?}, {layered:?}");
+    let (plain, layered) = (sent(16, false), sent(16, true));
+    assert!(layered.1 <= 3 && layered.0 * 5 < plain.0 * 6, "{plain:?}, {layered:?}");
+}
+
 #[test]
 fn to_go_on_from_a_kept_picture_costs_what_changed_since() {
-    let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), true);
+    let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), true, false);
     let mut frame = frame(SIZE);
     text(&mut frame, Rect::of(SIZE), &mut Random(5));
     session.update(&frame, &Region::new());
@@ -200,7 +321,7 @@ fn to_go_on_from_a_kept_picture_costs_what_changed_since() {
 #[test]
 fn what_is_not_kept_takes_a_key_frame() {
     for keeps in [false, true] {
-        let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), keeps);
+        let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), keeps, false);
         session.update(&frame(SIZE), &Region::new());
         session.code(false);
         session.keep = Some(Slot::First);
@@ -311,6 +432,7 @@ fn what_cannot_be_coded_is_refused() {
         max_fps: 30,
         threads: 2,
         keeps: false,
+        layered: false,
     };
     for (width, height) in [(0, 5), (5, 0), (16_384, 16_384), (8_193, 100)] {
         let refused = open(Codec::Av1, &config(width, height)).err();

@@ -37,6 +37,7 @@ fn encoder(size: Size) -> Box<dyn Encoder> {
         max_fps: 30,
         threads: 2,
         keeps: false,
+        layered: false,
     };
     open(Codec::H264, &config).unwrap()
 }

@@ -59,6 +59,7 @@ fn send(seed: u64) -> Run {
         max_fps: 30,
         threads,
         keeps: true,
+        layered: false,
     };
     let mut encoder = open(Codec::H264, &config).unwrap();
     let mut references = References::new();
@@ -86,6 +87,7 @@ fn send(seed: u64) -> Run {
             now,
             from: recovery.map(|(slot, _)| slot),
             keep: references.keep(now),
+            discardable: false,
         };
         let Output::AccessUnit(unit) = encoder.encode(&request).unwrap() else { panic!("skipped") };
         let reference = match recovery {
@@ -95,7 +97,8 @@ fn send(seed: u64) -> Run {
         };
         run.key_frames.extend(unit.key_frame.then_some(number));
         run.recoveries += u32::from(unit.from.is_some());
-        references.handle_sent(now, Sent { number, reference, kept: unit.kept });
+        references
+            .handle_sent(now, Sent { number, reference, kept: unit.kept, discardable: false });
         if number > 60 && burst == 0 && random.below(25) == 0 {
             burst = 1 + random.below(4);
         }

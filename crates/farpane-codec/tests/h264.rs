@@ -49,7 +49,15 @@ impl Session {
 
     fn sampled(chroma: Chroma, size: Size, threads: u32) -> Session {
         let bitrate = Bitrate::mbps(20);
-        let config = EncoderConfig { size, chroma, bitrate, max_fps: 30, threads, keeps: false };
+        let config = EncoderConfig {
+            size,
+            chroma,
+            bitrate,
+            max_fps: 30,
+            threads,
+            keeps: false,
+            layered: false,
+        };
         let encoder = open(Codec::H264, &config).unwrap();
         let (decoder, now) = (Decoder::new().unwrap(), Time::from_millis(1));
         Session { encoder, decoder, now, bitrate, again: None }
@@ -521,6 +529,7 @@ fn sizes_beyond_the_codec_are_refused_with_advice() {
             max_fps: 30,
             threads: 1,
             keeps: false,
+            layered: false,
         };
         let error = open(Codec::H264, &config).err().unwrap();
         assert!(matches!(error, EncodeError::UnsupportedSize { .. }), "{error}");

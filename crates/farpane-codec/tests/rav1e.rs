@@ -21,7 +21,7 @@ const FRAME: Duration = Duration::from_millis(40);
 const AHEAD: u32 = 4;
 
 fn config(size: Size, chroma: Chroma, bitrate: Bitrate) -> EncoderConfig {
-    EncoderConfig { size, chroma, bitrate, max_fps: 30, threads: 2, keeps: false }
+    EncoderConfig { size, chroma, bitrate, max_fps: 30, threads: 2, keeps: false, layered: false }
 }
 
 fn session(size: Size, chroma: Chroma, bitrate: Bitrate) -> Session {

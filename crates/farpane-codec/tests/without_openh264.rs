@@ -25,6 +25,7 @@ fn a_film_stays_with_the_encoder_for_screens() {
         max_fps: 30,
         threads: 2,
         keeps: false,
+        layered: false,
     };
     let mut encoder = open(Codec::H264, &config).unwrap();
     let mut frame = frame(size);

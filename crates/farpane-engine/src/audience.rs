@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use farpane_media::{Clock, Time, VideoFormat};
-use farpane_proto::PacketMeta;
+use farpane_proto::{Layer, PacketMeta};
 use farpane_queue::{Producer, ring};
 use farpane_transport::{
     Channel, Event, NegotiationError, PathState, PathStats, Remote, SendError, Transport,
@@ -71,6 +71,11 @@ impl Picture {
 
     fn reference(&self) -> Option<u32> {
         self.payloads.first().and_then(|(meta, _)| meta.reference)
+    }
+
+    /// No other refers to it.
+    fn is_discardable(&self) -> bool {
+        self.payloads.first().is_some_and(|(meta, _)| meta.layer == Layer::Upper)
     }
 
     fn payloads(&self) -> impl Iterator<Item = (&[u8], &PacketMeta)> {

@@ -19,7 +19,7 @@ use farpane_pixel::Detector;
 use farpane_proto::packetize::Packetizer;
 use farpane_proto::rate::{Controller, KeyFrames};
 use farpane_proto::references::{References, Sent};
-use farpane_proto::{MAX_PAYLOAD, PacketBuf, PacketMeta, PacketPool};
+use farpane_proto::{Layer, MAX_PAYLOAD, PacketBuf, PacketMeta, PacketPool};
 use farpane_queue::{Consumer, Producer, Taker};
 use farpane_transport::Waker;
 use farpane_wire::v1::EndReason;
@@ -51,6 +51,9 @@ const PROBES: u32 = 4;
 const ANSWERS: Duration = Duration::from_millis(500);
 /// A viewer that asks again so soon after a picture that it could go on from needs a key frame.
 const RELAPSE: Duration = Duration::from_millis(500);
+
+/// Pictures that come sooner one after another are in motion.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A frame's way in full. The net thread learns it ahead of the frame's last packet, stamps it when that has left and
 /// passes it on.
@@ -119,8 +122,11 @@ pub(crate) struct Video {
     recovered: Time,
     /// How often the viewer was shown in vain that something is missing.
     probes: u32,
-    /// Of the next picture.
+    /// Of the next picture, and of the last one that it may refer to.
     number: u32,
+    last: u32,
+    /// In two layers, the next picture is of the upper one if it is in motion.
+    upper: bool,
     /// When the current picture is to be coded once more without having changed, and whether the change has not been seen
     /// yet, as the encoder's bit budget was spent or it is behind.
     again: Time,
@@ -184,6 +190,8 @@ impl Video {
             recovered: Time::ZERO,
             probes: 0,
             number: 0,
+            last: 0,
+            upper: false,
             again: Time::NEVER,
             skipped: false,
             failures: 0,
@@ -457,6 +465,7 @@ impl Video {
             max_fps: self.config.max_fps,
             threads: self.config.encoder_threads,
             keeps: self.refers(),
+            layered: self.config.layered,
         };
         // The one before goes first: two at a time are twice the memory.
         self.encoder = None;
@@ -473,15 +482,19 @@ impl Video {
             return Ok(());
         };
         let target = self.rate.target();
+        let layered = encoder.is_layered();
         let small_films = selector.small_films();
         encoder.set_small_films(small_films);
         let began = self.shared.clock.now();
+        // What comes after a pause is not followed by another at once, which would have to make up for it.
+        let moves = why == Why::Change && began.since(self.coded) < PAUSE;
         let request = Request {
             key_frame: start == Start::Nothing,
             bitrate: target,
             now: began,
             from: if let Start::Kept(slot, _) = start { Some(slot) } else { None },
             keep: self.references.keep(began),
+            discardable: self.upper && moves && start == Start::Previous,
         };
         let output = encoder.encode(&request)?;
         let now = self.shared.clock.now();
@@ -522,10 +535,20 @@ impl Video {
         let reference = match start {
             _ if unit.key_frame => None,
             Start::Kept(_, number) => Some(number),
-            _ => Some(number.wrapping_sub(1)),
+            _ => Some(self.last),
         };
+        let discardable = unit.discardable;
+        let layer = match (layered, discardable) {
+            (false, _) => Layer::Only,
+            (true, false) => Layer::Lower,
+            (true, true) => Layer::Upper,
+        };
+        self.upper = !discardable;
         self.number = number.wrapping_add(1);
-        self.references.handle_sent(now, Sent { number, reference, kept: unit.kept });
+        if !discardable {
+            self.last = number;
+        }
+        self.references.handle_sent(now, Sent { number, reference, kept: unit.kept, discardable });
         let record = Record {
             frame: self.frame,
             rtp_time,
@@ -546,6 +569,8 @@ impl Video {
             frame: self.frame,
             number,
             reference,
+            starts_anew: unit.key_frame || matches!(start, Start::Kept(..)),
+            layer,
             key_frame: unit.key_frame,
             keep_alive: why == Why::KeepAlive,
             capture: self.stamps.captured,

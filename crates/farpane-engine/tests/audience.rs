@@ -8,7 +8,7 @@ use farpane_codec::{Chroma, Codec, EncodeError, Encoder, EncoderConfig};
 use farpane_desktop::{Button, Input, InputError, Source};
 use farpane_engine::{Audience, Builder, Engine, Event, Invite, Viewer};
 use farpane_media::{Bitrate, Clock, Size, VideoFormat};
-use farpane_proto::PacketMeta;
+use farpane_proto::{Layer, PacketMeta};
 use farpane_transport::memory::{Far, Sent, pair};
 use farpane_transport::{
     Channel, Event as Happened, PathState, PathStats, Protocol, Route, Transport as _,
@@ -240,16 +240,42 @@ fn one_that_cannot_keep_up_costs_nobody_else_a_picture() {
     slow.picture("picture", |meta| meta.key_frame);
     slow.far.set_path(full());
     let last = first.picture("picture", |_| true).number;
-    // For some seconds: longer than anything waits for a path.
+    // For some seconds: longer than anything waits for a path, even after a start.
     let numbers = std::iter::repeat_with(|| first.picture("picture", |_| true).number);
-    let numbers: Vec<u32> = numbers.take_while(|number| *number < last + 120).collect();
+    let numbers: Vec<u32> = numbers.take_while(|number| *number < last + 200).collect();
     assert!(numbers.iter().zip(last + 1..).all(|(number, expected)| *number == expected));
 
     slow.far.set_path(PathStats { queued_bytes: 0, ..full() });
     // What it got before the path was full may still be there to be read.
-    let start = slow.picture("new start", |meta| meta.key_frame && meta.number > last + 60);
+    let start = slow.picture("new start", |meta| meta.key_frame && meta.number > last + 100);
     let next = slow.picture("picture that builds on it", |_| true);
     assert_eq!(next.reference, Some(start.number));
+}
+
+#[test]
+fn in_two_layers_no_picture_builds_on_one_of_the_upper() {
+    let show = Show::begin(Engine::builder().temporal_layers(true));
+    let seen = show.seat(true);
+    seen.far.connect_showing(vec![AV1], Bitrate::mbps(8));
+    let pictures = std::iter::repeat_with(|| seen.picture("picture", |_| true));
+    let pictures: Vec<PacketMeta> = pictures.take(60).collect();
+    let mut last = None;
+    for (before, meta) in
+        pictures.iter().skip(1).zip(&pictures).map(|(meta, before)| (before, meta))
+    {
+        if before.layer == Layer::Lower {
+            last = Some(before.number);
+        }
+        assert_eq!(meta.reference, last, "{meta:?}");
+        assert!([before.layer, meta.layer] != [Layer::Upper; 2], "two in a row");
+    }
+    let upper = pictures.iter().filter(|meta| meta.layer == Layer::Upper).count();
+    assert!(upper >= 15, "{upper} of 60");
+    // Other encoders have one layer, and say so.
+    let show = Show::begin(Engine::builder().temporal_layers(true));
+    let seen = show.seat(true);
+    seen.far.connect_showing(vec![H264], Bitrate::mbps(8));
+    (0..5).for_each(|_| assert_eq!(seen.picture("picture", |_| true).layer, Layer::Only));
 }
 
 #[test]

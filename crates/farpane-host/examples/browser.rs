@@ -16,6 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         accept: true,
         view_only: true,
         viewers: 1,
+        temporal_layers: false,
         formats: farpane_host::formats(),
         host_name: "an example".to_owned(),
         door: None,

@@ -64,6 +64,7 @@ impl Hall {
             }
         };
         let builder = Engine::builder().view_only(config.view_only).on_event(told);
+        let builder = builder.temporal_layers(config.temporal_layers);
         // Each viewer has patience of its own, and another may just be coming.
         let builder = builder.path_patience(FOREVER);
         let engine = builder.start(desktop, audience, clock);

@@ -18,7 +18,7 @@ pub use share::{ShareError, share};
 pub use visitor::Visitor;
 
 pub use farpane_auth::{Code, RoutingId};
-pub use farpane_codec::formats;
+pub use farpane_codec::{formats, has_layers};
 pub use farpane_desktop::{OpenError, Source};
 pub use farpane_engine::Report;
 pub use farpane_media::{Chroma, Codec, VideoFormat};
@@ -44,6 +44,8 @@ pub struct ShareConfig {
     pub view_only: bool,
     /// So many may view at a time, one at least. One of them controls: whoever came when nobody did.
     pub viewers: usize,
+    /// Code in two temporal layers where the encoder can, so that slow viewers are sent every second picture.
+    pub temporal_layers: bool,
     /// What pictures may be coded in.
     pub formats: Vec<VideoFormat>,
     /// What the viewer is told this machine is called.

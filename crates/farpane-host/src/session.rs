@@ -47,6 +47,8 @@ pub(crate) struct Place {
     /// Where several meet; otherwise the viewer is alone.
     pub hall: Option<Arc<Hall>>,
     pub view_only: bool,
+    /// Code in two; several viewers have that decided where they meet.
+    pub temporal_layers: bool,
 }
 
 /// Runs a session with an admitted viewer until it ends; `None` when it was refused after all. `stop` ends it from this
@@ -258,6 +260,7 @@ impl Running {
         match scene {
             Scene::Alone(desktop, clock) => {
                 let builder = Engine::builder().view_only(place.view_only).on_event(happened);
+                let builder = builder.temporal_layers(place.temporal_layers);
                 Running::Alone(builder.start(desktop, transport, clock))
             }
             Scene::Shared(show) => {

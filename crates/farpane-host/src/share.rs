@@ -357,7 +357,8 @@ async fn admit(
     };
     match consent {
         Ok(()) => {
-            let place = Place { hall, view_only };
+            let temporal_layers = config.temporal_layers;
+            let place = Place { hall, view_only, temporal_layers };
             session::run(line, returning, place, &config, &events, stop).await
         }
         Err(Turned::Away(reason)) => {

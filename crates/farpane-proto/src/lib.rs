@@ -27,4 +27,4 @@ pub mod fuzzing;
 mod nal;
 mod obu;
 
-pub use packet::{MAX_PAYLOAD, PacketBody, PacketBuf, PacketMeta, PacketPool};
+pub use packet::{Layer, MAX_PAYLOAD, PacketBody, PacketBuf, PacketMeta, PacketPool};

@@ -26,6 +26,9 @@ pub struct PacketMeta {
     /// Counts what was coded, and what of that it refers to; none for a key frame.
     pub number: u32,
     pub reference: Option<u32>,
+    /// The frame does without those that its viewer may still lack, and so do all after it.
+    pub starts_anew: bool,
+    pub layer: Layer,
     /// The frame can be decoded without any before it.
     pub key_frame: bool,
     /// The frame tells nothing new; it goes so that a viewer who hears nothing knows that there is nothing to hear.
@@ -36,11 +39,15 @@ pub struct PacketMeta {
     pub changed: Option<Patches>,
 }
 
-impl PacketMeta {
-    /// Whether the frame does without the one before it, so that a viewer needs no other that it still lacks.
-    pub fn starts_anew(&self) -> bool {
-        self.reference.is_none_or(|reference| reference.wrapping_add(1) != self.number)
-    }
+/// The temporal layer that a frame is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layer {
+    /// There is one only.
+    #[default]
+    Only,
+    Lower,
+    /// No other frame refers to it.
+    Upper,
 }
 
 /// What a [`PacketBuf`] holds.

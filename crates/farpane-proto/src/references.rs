@@ -3,6 +3,8 @@
 //! The sender keeps a picture now and then, and so does every decoder. When the viewer is found to lack a picture, the
 //! next one refers to a kept one that has arrived with all that it builds on, which costs what changed since and no key
 //! frame. What was sent in between is given up.
+//!
+//! A discardable picture is one that none refers to, so that it is not missed.
 
 use std::collections::{VecDeque, vec_deque};
 use std::time::Duration;
@@ -22,6 +24,7 @@ pub struct Sent {
     /// The number of the one that it refers to; none for a key frame.
     pub reference: Option<u32>,
     pub kept: Option<Slot>,
+    pub discardable: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,13 @@ struct Picture {
     arrived: bool,
     /// Arrived, as has all that it builds on.
     shown: bool,
+}
+
+impl Picture {
+    /// Others do not show without it.
+    fn is_missed(&self) -> bool {
+        !self.shown && !self.sent.discardable
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +56,8 @@ pub struct References {
     /// With numbers that follow each other.
     pictures: VecDeque<Picture>,
     slots: [Option<Kept>; 2],
+    /// The last that others may refer to.
+    last: u32,
     /// The first picture of those that build on each other now: a key frame, or one that refers to a kept picture.
     start: u32,
     /// The oldest of them that is not shown yet, and since when a later one has been there.
@@ -59,7 +71,7 @@ impl References {
 
     /// A picture has left; the first one ever counts as any.
     pub fn handle_sent(&mut self, now: Time, sent: Sent) {
-        let Sent { number, reference, kept } = sent;
+        let Sent { number, reference, kept, discardable } = sent;
         if self.pictures.back().is_some_and(|last| last.sent.number.wrapping_add(1) != number) {
             self.pictures.clear();
             self.slots = [None; 2];
@@ -67,8 +79,11 @@ impl References {
         if reference.is_none() {
             self.slots = [None; 2];
         }
-        if reference.is_none_or(|reference| reference.wrapping_add(1) != number) {
+        if reference != Some(self.last) {
             (self.start, self.gap) = (number, None);
+        }
+        if !discardable {
+            self.last = number;
         }
         if let Some(slot) = kept {
             self.slots[slot as usize] = Some(Kept { number, at: now, shown: false });
@@ -86,6 +101,9 @@ impl References {
         for at in at..self.pictures.len() {
             let Picture { sent, arrived, shown, .. } = self.pictures[at];
             if shown || !arrived || !self.is_shown(sent.reference) {
+                if sent.discardable {
+                    continue;
+                }
                 break;
             }
             self.pictures[at].shown = true;
@@ -123,7 +141,7 @@ impl References {
 
     /// When the oldest picture was sent that the last one builds on and the viewer is not known to have shown.
     pub fn missing_since(&self) -> Option<Time> {
-        self.current().find(|picture| !picture.shown).map(|picture| picture.at)
+        self.current().find(|picture| picture.is_missed()).map(|picture| picture.at)
     }
 
     /// The pictures that build on each other now.
@@ -163,7 +181,8 @@ impl References {
 
     fn look_for_gap(&mut self, now: Time) {
         let mut pictures = self.current();
-        let missing = pictures.find(|picture| !picture.shown).map(|picture| picture.sent.number);
+        let missing = pictures.find(|picture| picture.is_missed());
+        let missing = missing.map(|picture| picture.sent.number);
         let later = pictures.any(|picture| picture.arrived);
         self.gap = match (missing, self.gap) {
             (Some(missing), Some((number, since))) if later && number == missing => {
@@ -204,7 +223,8 @@ mod tests {
         fn send(&mut self, reference: Option<u32>) -> u32 {
             let (now, number) = (self.now(), self.next);
             let kept = self.references.keep(now).filter(|_| reference.is_some());
-            self.references.handle_sent(now, Sent { number, reference, kept });
+            let discardable = false;
+            self.references.handle_sent(now, Sent { number, reference, kept, discardable });
             self.next = number.wrapping_add(1);
             number
         }
@@ -276,6 +296,35 @@ mod tests {
         assert_eq!(sender.references.missing_since(), Some(first));
         sender.arrive(numbers[1]);
         assert_eq!(sender.references.missing_since(), None);
+    }
+
+    #[test]
+    fn a_discardable_picture_is_not_missed() {
+        let mut references = References::new();
+        let mut send = |number, reference, kept, discardable| {
+            references.handle_sent(ms(10), Sent { number, reference, kept, discardable });
+        };
+        send(0, None, None, false);
+        send(1, Some(0), None, true);
+        send(2, Some(0), Some(Slot::First), false);
+        send(3, Some(2), None, true);
+        send(4, Some(2), None, false);
+        references.handle_arrived(ms(20), 4);
+        assert_eq!(references.stuck_since(), Some(ms(20)));
+        references.handle_arrived(ms(21), 2);
+        references.handle_arrived(ms(22), 0);
+        assert_eq!((references.stuck_since(), references.missing_since()), (None, None));
+        assert_eq!(references.recovery(), Some((Slot::First, 2)));
+        // What comes after another that is not there waits for it all the same.
+        references.handle_arrived(ms(23), 6);
+        let sent = Sent { number: 5, reference: Some(4), kept: None, discardable: false };
+        references.handle_sent(ms(24), sent);
+        let sent = Sent { number: 6, reference: Some(5), kept: None, discardable: true };
+        references.handle_sent(ms(25), sent);
+        references.handle_arrived(ms(30), 6);
+        assert_eq!(references.stuck_since(), Some(ms(30)));
+        references.handle_arrived(ms(31), 5);
+        assert_eq!(references.missing_since(), None);
     }
 
     #[test]

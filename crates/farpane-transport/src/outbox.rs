@@ -30,6 +30,8 @@ pub(crate) struct Outbox {
     told: Bitrate,
     /// Bytes of parity that follow each byte of pictures.
     parity: f64,
+    /// Nothing is given up.
+    patient: bool,
     /// Nothing is held back.
     unpaced: bool,
     /// All is: the way there takes nothing now.
@@ -60,10 +62,15 @@ impl Outbox {
             congestion: Congestion::new(estimate),
             told: estimate,
             parity: 0.0,
+            patient: false,
             unpaced: false,
             blocked: false,
             spare: Vec::new(),
         }
+    }
+
+    pub(crate) fn set_patient(&mut self, patient: bool) {
+        self.patient = patient;
     }
 
     pub(crate) fn set_unpaced(&mut self, unpaced: bool) {
@@ -126,6 +133,9 @@ impl Outbox {
 
     /// Gives up what waits if it is stale; returns whether it was.
     pub(crate) fn give_up(&mut self, now: Time) -> bool {
+        if self.patient {
+            return false;
+        }
         let before = self.spare.len();
         let given_up = self.pacer.give_up(now, |packet| packet.meta.key_frame);
         self.spare.extend(given_up.map(Packet::emptied));

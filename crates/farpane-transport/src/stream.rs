@@ -126,6 +126,10 @@ impl Stream {
         self.references = references;
     }
 
+    pub(crate) fn set_patient(&mut self, patient: bool) {
+        self.outbox.set_patient(patient);
+    }
+
     pub(crate) fn route(&self) -> Route {
         Route { relayed: true, protocol: Protocol::WebSocket, ipv6: self.config.from.is_ipv6() }
     }

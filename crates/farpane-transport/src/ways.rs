@@ -35,6 +35,8 @@ pub struct Ways {
     webrtc_over: bool,
     /// A stream has come since the viewer was last heard by WebRTC.
     doubted: bool,
+    /// As [`Transport::set_patient`] was told.
+    patient: bool,
     coming: Receiver<StreamConfig>,
     stream: Option<Stream>,
     /// It has taken the place of another, and what was under way on that one is lost.
@@ -85,6 +87,7 @@ impl Ways {
             webrtc_up: false,
             webrtc_over: false,
             doubted: false,
+            patient: false,
             coming,
             stream: None,
             anew: false,
@@ -100,6 +103,7 @@ impl Ways {
         while let Ok(config) = self.coming.try_recv() {
             let mut stream = Stream::new(config, self.clock);
             stream.set_references(self.references());
+            stream.set_patient(self.patient);
             let shown = match &self.agreed {
                 Some(agreed) => stream.shows(agreed),
                 None => !self.common(&stream).is_empty(),
@@ -283,6 +287,16 @@ impl Transport for Ways {
             (Some(Way::Stream), _, Some(stream)) => stream.path(),
             (_, Some(webrtc), _) => webrtc.path(),
             _ => PathStats::default(),
+        }
+    }
+
+    fn set_patient(&mut self, patient: bool) {
+        self.patient = patient;
+        if let Some(webrtc) = &mut self.webrtc {
+            webrtc.set_patient(patient);
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.set_patient(patient);
         }
     }
 

@@ -491,7 +491,7 @@ impl WebRtc {
             .ext_vals(extensions)
             .nackable(true);
         if let Some(stream) = self.rtc.direct_api().stream_tx(&self.ssrc) {
-            if meta.first_of_frame && meta.starts_anew() {
+            if meta.first_of_frame && meta.starts_anew {
                 // What was lost before is not needed any more; repeats of it would only delay what is.
                 empty_rtx_cache(stream);
             }
@@ -572,6 +572,10 @@ impl Transport for WebRtc {
             queued_bytes: self.outbox.bytes() as usize,
             queued_for: self.outbox.oldest().map_or(Duration::ZERO, |oldest| now.since(oldest)),
         }
+    }
+
+    fn set_patient(&mut self, patient: bool) {
+        self.outbox.set_patient(patient);
     }
 
     fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError> {
@@ -795,6 +799,7 @@ fn descriptor(meta: &PacketMeta) -> DependencyDescriptor {
         last_of_picture: meta.marker,
         number: meta.number as u16,
         reference: meta.reference.map(|reference| meta.number.wrapping_sub(reference) as u16),
+        layer: meta.layer,
     }
 }
 

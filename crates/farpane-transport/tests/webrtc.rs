@@ -6,9 +6,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use farpane_media::{Bitrate, Chroma, Clock, Codec, VideoFormat};
-use farpane_proto::PacketMeta;
 use farpane_proto::rtp::descriptor::DependencyDescriptor;
 use farpane_proto::rtp::extension::MAX_LEN;
+use farpane_proto::{Layer, PacketMeta};
 use farpane_transport::{
     Channel, Event, NegotiationError, PathState, Remote, SendError, Transport, WebRtc, WebRtcConfig,
 };
@@ -307,6 +307,7 @@ impl Session {
                 capture: self.clock.now(),
                 number: frame as u32,
                 reference,
+                starts_anew: reference.is_none_or(|reference| reference + 1 != frame as u32),
                 ..PacketMeta::default()
             };
             // A single NAL unit of a non-IDR slice; its contents do not matter to a transport.
@@ -407,6 +408,7 @@ fn the_host_hears_which_pictures_have_arrived_whole_and_says_what_they_refer_to(
             last_of_picture: at % 3 == 2,
             number,
             reference: (number > 0).then_some(1),
+            layer: Layer::Only,
         };
         let bytes = packet.header.ext_vals.user_values.get::<Vec<u8>>().unwrap();
         assert_eq!(bytes, descriptor.encode(&mut [0; MAX_LEN]));

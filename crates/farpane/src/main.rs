@@ -24,7 +24,11 @@ use tracing_subscriber::EnvFilter;
 use cli::{Bench, Cli, Command};
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let cli = Cli::parse();
+    if let Err(why) = cli.check() {
+        why.exit();
+    }
+    let Cli { command } = cli;
     let filter = EnvFilter::try_from_env("FARPANE_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     if let Err(why) = limit_cpu_level() {

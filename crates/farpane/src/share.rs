@@ -123,6 +123,7 @@ async fn share(options: ShareOptions, show: &mut dyn Show) -> Result<(), Failure
         accept: options.accept,
         view_only: options.view_only,
         viewers: options.viewers,
+        temporal_layers: options.temporal_layers == 2,
         host_name: host_name(),
         door: Some(Arc::new(Entrance { addr: server.local_addr(), ice: server.ice_door() })),
     };

@@ -122,6 +122,7 @@ async fn to_server(
     let outcome = match offered.accept(&resource.answer) {
         Ok(transport) => {
             let (builder, happened) = builder(options.bitrate);
+            let builder = builder.temporal_layers(options.temporal_layers == 2);
             let engine = builder.start(desktop, transport, clock);
             let to = without_secrets(server);
             let introduction = Introduction::Connected;

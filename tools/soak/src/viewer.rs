@@ -9,9 +9,9 @@ use farpane_codec::decode::{self, DecodeError, Decoder};
 use farpane_codec::{Chroma, Codec};
 use farpane_media::{Bitrate, Size, VideoFormat};
 use farpane_pixel::{Plane, Planes};
-use farpane_proto::PacketMeta;
 use farpane_proto::depacketize::{Depacketizer, Event as Assembled};
 use farpane_proto::rtp::Header;
+use farpane_proto::{Layer, PacketMeta};
 use farpane_testkit::Random;
 use farpane_transport::memory::{Far, Sent};
 use farpane_transport::{Channel, Event, PathState, PathStats};
@@ -37,6 +37,8 @@ pub struct Counts {
     /// Pictures that went on from an earlier one than the last.
     pub recoveries: u64,
     pub lost_packets: u64,
+    /// Pictures that others do without, and that were left out.
+    pub spared: u64,
 }
 
 pub struct Viewer {
@@ -45,6 +47,8 @@ pub struct Viewer {
     /// Whether the network loses packets now, and how many more of the current gap.
     pub lossy: bool,
     gap: u32,
+    /// Somebody on the way leaves out the picture of the upper layer that is coming.
+    spared: bool,
     sequence: u16,
     stream: Option<Stream>,
     /// What has been decoded since the last key frame, by [`PacketMeta::number`].
@@ -67,6 +71,7 @@ impl Viewer {
             random: Random::new(seed),
             lossy: false,
             gap: 0,
+            spared: false,
             sequence: 0,
             stream: None,
             decoded: HashSet::new(),
@@ -180,6 +185,15 @@ impl Viewer {
     }
 
     fn packet(&mut self, payload: &[u8], meta: &PacketMeta) -> Result<(), Error> {
+        if meta.layer == Layer::Upper {
+            if meta.first_of_frame {
+                self.spared = self.random.one_in(2);
+            }
+            if self.spared {
+                self.counts.spared += u64::from(meta.first_of_frame);
+                return Ok(());
+            }
+        }
         self.sequence = self.sequence.wrapping_add(1);
         self.counts.bytes += payload.len() as u64;
         if self.gap == 0 && self.lossy && self.random.one_in(LOSS) {
@@ -223,12 +237,12 @@ impl Viewer {
                 decoded.clear();
             }
             let can_go_on = meta.reference.is_none_or(|number| decoded.contains(&number));
-            *broken &= !(meta.starts_anew() && can_go_on);
+            *broken &= !(meta.starts_anew && can_go_on);
             if !*broken {
                 decoded.insert(meta.number);
                 counts.pictures += 1;
                 counts.key_frames += u64::from(unit.key_frame);
-                counts.recoveries += u64::from(meta.starts_anew() && !unit.key_frame);
+                counts.recoveries += u64::from(meta.starts_anew && !unit.key_frame);
                 stream.decoder.take(unit.data, unit.key_frame)?;
             }
         }

@@ -77,11 +77,13 @@ pub(super) struct Source<'a> {
 }
 
 /// A picture refers to the one before it, which is in the first of the viewer's eight buffers, or to a kept one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct References {
     pub from: Option<Slot>,
     /// The picture stays there as well.
     pub keep: Option<Slot>,
+    /// The picture stays nowhere: it is of the upper layer.
+    pub discardable: bool,
 }
 
 /// Where one temporal unit is put.
@@ -228,7 +230,8 @@ impl Library {
         })
     }
 
-    fn set_references(&mut self, References { from, keep }: References) -> Result<(), Failure> {
+    fn set_references(&mut self, references: References) -> Result<(), Failure> {
+        let References { from, keep, discardable } = references;
         let buffer = |slot: Slot| 1 + slot as usize;
         let from = from.map_or(0, buffer) as c_int;
         let mut config = aom_svc_ref_frame_config {
@@ -236,7 +239,7 @@ impl Library {
             reference: [1, 0, 0, 0, 0, 0, 0],
             // Only buffers that are named here can be filled.
             ref_idx: [from, 0, 1, 2, from, from, from],
-            refresh: [1, 0, 0, 0, 0, 0, 0, 0],
+            refresh: [(!discardable).into(), 0, 0, 0, 0, 0, 0, 0],
         };
         if let Some(slot) = keep {
             config.refresh[buffer(slot)] = 1;

@@ -4,6 +4,9 @@
 //! from the damage, narrowed by comparing sources, and from what the viewer has coarsely once the picture rests.
 //!
 //! Where pictures are kept ([`crate::kept`]), each refers to one other only, the last or a kept one.
+//!
+//! In two layers ([`EncoderConfig::layered`]) the last is the last of the lower layer: a discardable picture leaves everything as
+//! it was but the budget, so that what it showed is new to the next one, too.
 
 mod accuracy;
 #[allow(unsafe_code)]
@@ -14,10 +17,11 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use farpane_media::{Chroma, Size, Slot, Time};
+use farpane_pixel::convert::Planes;
 
 use crate::kept::Kept;
 use crate::obu;
-use crate::rate::{Choice, Coarse, FINE, Rate};
+use crate::rate::{Choice, Coarse, FINE, MOVING, Rate};
 use crate::screen::{Vector, moves};
 use crate::sharpen::{Sharpener, gains};
 use crate::source::Source;
@@ -38,10 +42,13 @@ const SUPERBLOCK: usize = 4;
 const FINEST: u8 = 2;
 /// What cannot be had finer than this with it is taken as fine.
 const GOOD: u8 = 16;
-/// Longer than this between pictures tells nothing of how fast they come.
+/// Longer than this between pictures tells nothing of how fast they come. What a discardable one showed is coded anew then.
 const LONGEST: Duration = Duration::from_millis(100);
 /// A picture of which less than this share is new is no load.
 const PART: u64 = 16;
+/// Of what moves, in samples: twice as far, as it is at the next picture of the lower layer, the library (3.11) still finds it.
+/// It does at 16 and not at 32, where pictures get three times as long and 10 dB worse.
+const NEAR: u32 = 8;
 /// So often is a resting picture coded again without any gain.
 const FUTILE: u32 = 12;
 /// A picture that has rested for so long is compared with its source all over, and again while that finds something, so
@@ -71,10 +78,15 @@ pub(crate) struct Av1 {
     doubt: Option<Time>,
     doubts: u32,
     active: Vec<u8>,
+    /// Where nothing is.
+    idle: Vec<u8>,
     changed: Vec<(u16, u16)>,
     displacements: Vec<Vector>,
     /// None where a viewer is not told what pictures refer to, which is left to the library then.
     kept: Option<Kept>,
+    layered: bool,
+    /// The last picture was a discardable one.
+    discarded: bool,
     /// When the last access unit was coded; none before the first.
     last: Option<Time>,
     unit: Unit,
@@ -90,7 +102,7 @@ struct Changes {
 
 impl Av1 {
     pub(crate) fn new(config: &EncoderConfig) -> Result<Av1, EncodeError> {
-        let EncoderConfig { size, chroma, bitrate, max_fps, threads, keeps } = *config;
+        let EncoderConfig { size, chroma, bitrate, max_fps, threads, keeps, layered } = *config;
         let (long, short) = (size.width.max(size.height), size.width.min(size.height));
         if short == 0 || long > LIMIT.width || short > LIMIT.height {
             return Err(EncodeError::UnsupportedSize { codec: Codec::Av1, size, limit: LIMIT });
@@ -124,9 +136,12 @@ impl Av1 {
             doubt: None,
             doubts: 0,
             active: vec![0; blocks],
+            idle: vec![0; if layered { blocks } else { 0 }],
             changed: Vec::with_capacity(blocks),
             displacements: Vec::new(),
             kept: keeps.then(|| Kept::new(blocks)),
+            layered,
+            discarded: false,
             last: None,
             unit: Unit::default(),
             units: Vec::new(),
@@ -211,15 +226,30 @@ impl Av1 {
         now: Time,
         references: References,
     ) -> Result<(), EncodeError> {
-        let planes = self.source.now();
         let source = ffi::Source {
-            planes: [&planes.y, &planes.u, &planes.v]
-                .map(|plane| (plane.data.as_slice(), plane.stride)),
+            planes: slices(self.source.now()),
             time: now.as_micros() as i64,
             key_frame,
             quantizer,
             active: &mut self.active,
-            references: self.kept.is_some().then_some(references),
+            references: (self.kept.is_some() || self.layered).then_some(references),
+        };
+        self.library.encode(source, &mut self.unit).map_err(failed)
+    }
+
+    /// Shows the library the last source of the lower layer once more, of which nobody is sent anything.
+    ///
+    /// Where nothing changed since the source it saw last, it looks for no motion and keeps what it refers to. That is to be
+    /// the same picture as the source's.
+    fn go_back(&mut self, now: Time) -> Result<(), EncodeError> {
+        self.idle.fill(0);
+        let source = ffi::Source {
+            planes: slices(self.source.before()),
+            time: now.as_micros() as i64,
+            key_frame: false,
+            quantizer: scale(MOVING),
+            active: &mut self.idle,
+            references: Some(References { discardable: true, ..References::default() }),
         };
         self.library.encode(source, &mut self.unit).map_err(failed)
     }
@@ -281,6 +311,10 @@ impl Encoder for Av1 {
         Codec::Av1
     }
 
+    fn is_layered(&self) -> bool {
+        self.layered
+    }
+
     fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
         let (expected, got) = (self.size, picture.frame.size);
         if got != expected {
@@ -303,6 +337,13 @@ impl Encoder for Av1 {
         if let Some(slot) = from {
             new = self.plan_from(slot);
         }
+        let discardable = request.discardable
+            && self.layered
+            && !key_frame
+            && from.is_none()
+            && new + moved > 0
+            && self.displacements.iter().all(|by| by.length() <= NEAR);
+        let keep = request.keep.filter(|_| !discardable);
         let blocks = self.active.len() as u64;
         if key_frame || new + moved > 0 {
             (self.doubt, self.doubts) = (Some(now + DOUBT), DOUBTS);
@@ -311,21 +352,28 @@ impl Encoder for Av1 {
         }
         self.sharpener.handle_moves(moved, now);
         let coarse = match from {
-            None => self.sharpener.coarse(&self.quantizers, now),
-            // It is late as it is.
-            Some(_) => Coarse::default(),
+            None if !discardable => self.sharpener.coarse(&self.quantizers, now),
+            // It is late as it is, or would have to be done again.
+            _ => Coarse::default(),
         };
         let choice = self.rate.choose(now, bitrate, new, coarse, key_frame);
         let (sharpened, insist) = self.sharpen(choice, now);
-        let mut quantizer = choice.quantizer;
+        // What moved the library codes anew as well, by the quantizer of all.
+        let moves = choice.sharpen == 0 && !key_frame && moved * PART >= blocks;
+        let mut quantizer = choice.quantizer.max(if moves { MOVING } else { FINE });
         self.widen();
         // When in haste the library passes over what its source was before, however coarse, and whatever it refers to.
-        let speed = if sharpened > 0 || from.is_some() { CAREFUL } else { self.headroom.speed() };
+        let careful = sharpened > 0 || from.is_some();
+        let speed = if careful { CAREFUL } else { self.headroom.speed() };
         self.library.set_speed(speed).map_err(failed)?;
         // The library wants time to grow from picture to picture.
-        let time = self.last.map_or(now, |last| now.max(last + Duration::from_micros(2)));
+        let mut time = self.last.map_or(now, |last| now.max(last + Duration::from_micros(2)));
         let began = Instant::now();
-        let references = References { from, keep: request.keep };
+        if self.discarded && !key_frame && from.is_none() {
+            self.go_back(time)?;
+            time += Duration::from_micros(1);
+        }
+        let references = References { from, keep, discardable };
         self.code(if insist { FINEST } else { scale(quantizer) }, key_frame, time, references)?;
         if (new + moved) * PART >= blocks && !key_frame && from.is_none() {
             let interval = self.last.map_or(LONGEST, |last| now.since(last));
@@ -337,21 +385,28 @@ impl Encoder for Av1 {
             self.active.fill(1);
             let coarser = self.rate.choose(now, bitrate, blocks, Coarse::default(), true);
             quantizer = coarser.quantizer.max(quantizer);
-            let references = References { from: None, keep: None };
+            let references = References::default();
             self.code(scale(quantizer), true, time + Duration::from_micros(1), references)?;
         }
         self.last = Some(time);
-        self.coded(quantizer, if insist { quantizer.max(GOOD) } else { quantizer });
         let key_frame = self.unit.key_frame;
-        let kept = request.keep.filter(|_| self.kept.is_some() && !key_frame);
-        if let Some(pictures) = &mut self.kept {
-            let changed = (0..self.active.len()).map(|at| is_near(&self.active, self.width, at));
-            pictures.handle_coded(key_frame, changed);
-            kept.into_iter().for_each(|slot| pictures.keep(slot));
-        }
         obu::split(&self.unit.data, &mut self.units);
         self.rate.coded(quantizer, self.unit.data.len(), key_frame, sharpened);
-        let again = self.again(sharpened > 0);
+        self.discarded = discardable && !key_frame;
+        let (kept, again);
+        if self.discarded {
+            (kept, again) = (None, Some(now + LONGEST));
+        } else {
+            self.coded(quantizer, if insist { quantizer.max(GOOD) } else { quantizer });
+            kept = keep.filter(|_| self.kept.is_some() && !key_frame);
+            if let Some(pictures) = &mut self.kept {
+                let changed =
+                    (0..self.active.len()).map(|at| is_near(&self.active, self.width, at));
+                pictures.handle_coded(key_frame, changed);
+                kept.into_iter().for_each(|slot| pictures.keep(slot));
+            }
+            again = self.again(sharpened > 0);
+        }
         let coarsest = self.quantizers.iter().copied().max();
         Ok(Output::AccessUnit(AccessUnit {
             data: &self.unit.data,
@@ -359,12 +414,17 @@ impl Encoder for Av1 {
             key_frame,
             from: from.filter(|_| !key_frame),
             kept,
+            discardable: self.discarded,
             quantizer: coarsest.map(|quantizer| quantizer.max(FINE)),
             again,
             film: false,
             changed: None,
         }))
     }
+}
+
+fn slices(planes: &Planes) -> [(&[u8], usize); 3] {
+    [&planes.y, &planes.u, &planes.v].map(|plane| (plane.data.as_slice(), plane.stride))
 }
 
 /// Whether a block or one beside it is active: the library smooths the edge between the two on both sides.

@@ -156,6 +156,7 @@ impl OpenH264 {
             key_frame,
             from: from.filter(|_| !key_frame),
             kept,
+            discardable: false,
             quantizer,
             again,
             film: true,
@@ -219,7 +220,7 @@ impl OpenH264 {
 fn halved(format: &Format) -> Result<Format, EncodeError> {
     let Format { chroma, max_fps, threads, keeps, .. } = *format;
     let (size, bitrate) = (convert::half(format.size), Bitrate::ZERO);
-    Format::new(&EncoderConfig { size, chroma, bitrate, max_fps, threads, keeps })
+    Format::new(&EncoderConfig { size, chroma, bitrate, max_fps, threads, keeps, layered: false })
 }
 
 fn setup(format: &Format) -> Setup {
@@ -259,6 +260,7 @@ mod tests {
             max_fps: 30,
             threads: 1,
             keeps: false,
+            layered: false,
         };
         let format = Format::new(&config).unwrap();
         let mut encoder = OpenH264::new(format).unwrap();

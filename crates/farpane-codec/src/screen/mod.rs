@@ -189,6 +189,7 @@ impl Screen {
             key_frame,
             from,
             kept,
+            discardable: false,
             quantizer: quantizers.iter().copied().max(),
             again: self.sharpener.due(quantizers).map(|due| due.max(rate.free())),
             film: false,
@@ -457,6 +458,7 @@ mod tests {
             max_fps: 60,
             threads,
             keeps: random.below(3) > 0,
+            layered: false,
         };
         let format = Format::new(&config).unwrap();
         let mut encoder = Screen::new(format);
@@ -479,7 +481,7 @@ mod tests {
             let key_frame = random.below(12) == 0;
             let from = safe.filter(|_| lost && random.below(3) == 0);
             let keep = (random.below(4) == 0).then(|| safe.map_or(Slot::First, Slot::other));
-            let request = Request { key_frame, bitrate, now, from, keep };
+            let request = Request { key_frame, bitrate, now, from, keep, ..Request::default() };
             let (Output::AccessUnit(unit), _) = encoder.encode(&request, &mut rate).unwrap() else {
                 panic!("skipped")
             };
@@ -603,8 +605,15 @@ mod tests {
             [(Chroma::Yuv420, "yuv420p", 384), (Chroma::Yuv444, "yuv444p", 768)]
         {
             let (size, bitrate) = (Size::new(96, 80), Bitrate::mbps(8));
-            let config =
-                EncoderConfig { size, chroma, bitrate, max_fps: 60, threads: 1, keeps: false };
+            let config = EncoderConfig {
+                size,
+                chroma,
+                bitrate,
+                max_fps: 60,
+                threads: 1,
+                keeps: false,
+                layered: false,
+            };
             let format = Format::new(&config).unwrap();
             let mut encoder = Screen::new(format);
             let stride = size.width as usize * 4;

@@ -25,6 +25,12 @@ impl Vector {
     pub(super) fn whole(x: i32, y: i32) -> Vector {
         Vector { x: (x * 4) as i16, y: (y * 4) as i16 }
     }
+
+    /// In whole samples, along the longer side.
+    #[cfg(feature = "libaom")]
+    pub(crate) fn length(self) -> u32 {
+        u32::from(self.x.unsigned_abs().max(self.y.unsigned_abs()) / 4)
+    }
 }
 
 /// Samples of a macroblock's Y, U and V.

@@ -21,6 +21,8 @@ pub struct Session {
     /// What the next picture is to refer to, and where it is to be kept.
     pub from: Option<Slot>,
     pub keep: Option<Slot>,
+    /// Whether it is better one that no other refers to.
+    pub discardable: bool,
     /// Nothing reaches the viewer.
     pub lost: bool,
     /// Of the last access unit.
@@ -28,6 +30,8 @@ pub struct Session {
     pub quantizer: u8,
     pub key_frame: bool,
     pub kept: Option<Slot>,
+    pub discarded: bool,
+    pub data: Vec<u8>,
     /// When the picture gains from being coded again.
     pub again: Option<Time>,
     pub key_frames: usize,
@@ -44,11 +48,14 @@ impl Session {
             frame,
             from: None,
             keep: None,
+            discardable: false,
             lost: false,
             bytes: 0,
             quantizer: u8::MAX,
             key_frame: false,
             kept: None,
+            discarded: false,
+            data: Vec::new(),
             again: None,
             key_frames: 0,
         }
@@ -65,7 +72,8 @@ impl Session {
     pub fn code_at(&mut self, now: Time, key_frame: bool) {
         self.now = now;
         let (bitrate, from, keep) = (self.bitrate, self.from.take(), self.keep.take());
-        let request = Request { key_frame, bitrate, now, from, keep };
+        let discardable = std::mem::take(&mut self.discardable);
+        let request = Request { key_frame, bitrate, now, from, keep, discardable };
         let Output::AccessUnit(unit) = self.encoder.encode(&request).unwrap() else {
             panic!("nothing is skipped")
         };
@@ -76,6 +84,9 @@ impl Session {
         self.again = unit.again;
         self.key_frame = unit.key_frame;
         self.kept = unit.kept;
+        self.discarded = unit.discardable;
+        self.data.clear();
+        self.data.extend_from_slice(unit.data);
         self.key_frames += usize::from(unit.key_frame);
         assert_eq!(unit.from, from.filter(|_| !unit.key_frame));
         if self.lost {

@@ -81,6 +81,7 @@ fn send(options: &Options) -> Result<(), Box<dyn Error>> {
             max_fps: material.fps().ceil() as u32,
             threads: 2,
             keeps: false,
+            layered: false,
         },
     )?;
     let mut pictures = material.open()?;

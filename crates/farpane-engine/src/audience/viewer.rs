@@ -209,8 +209,10 @@ impl Viewer {
     /// What was coded for this viewer's path goes at once; the transport says when it is too much.
     fn send_waiting(&mut self, now: Time) -> Result<(), Over> {
         let leads = self.outside.gauge.leads.load(Acquire);
+        // For a viewer that does not lead nothing is coded that does without what was given up.
+        self.outside.transport.set_patient(!leads);
         while leads || !self.is_backed_up() {
-            let Some(picture) = self.follow.pop() else { break };
+            let Some(picture) = self.follow.pop(now) else { break };
             for (payload, meta) in picture.payloads() {
                 self.outside.transport.send_video(payload, meta)?;
             }

@@ -1,10 +1,12 @@
 //! The dependency descriptor: what a picture refers to, so that a receiver knows which of those it has can be shown
 //! (RTP Payload Format For AV1 v1.0.0, appendix A; it serves other codecs as well).
 //!
-//! Ours has one layer and no chains, and two templates: a key frame, and a picture that refers to the one before. Any
-//! other reference is said in the descriptor itself.
+//! Ours has no chains, and one layer with two templates: a key frame, and a picture that refers to the one before. With
+//! two layers (L1T2) there are two more: a picture of the lower layer that refers to the second last one, and one of the upper
+//! layer. Any other reference is said in the descriptor itself.
 
 use super::extension::MAX_LEN;
+use crate::Layer;
 
 /// What a packet says of the picture that it is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +18,15 @@ pub struct DependencyDescriptor {
     /// How many pictures ago the one was sent that it refers to, 1 to [`DependencyDescriptor::FARTHEST`]; a key frame
     /// refers to none.
     pub reference: Option<u16>,
+    pub layer: Layer,
 }
 
-/// Indices of templates.
+/// Indices of templates, and of those how far back each refers.
 const KEY_FRAME: u8 = 0;
 const NEXT: u8 = 1;
+const SECOND_NEXT: u8 = 2;
+const UPPER: u8 = 3;
+const DISTANCES: [Option<u16>; 4] = [None, Some(1), Some(2), Some(1)];
 
 impl DependencyDescriptor {
     pub const URI: &'static str =
@@ -28,18 +34,26 @@ impl DependencyDescriptor {
 
     pub const FARTHEST: u16 = 1 << 12;
 
-    /// Writes the extension's value to the start of `out` and returns what was written: 3 to 8 bytes.
+    /// Writes the extension's value to the start of `out` and returns what was written: 3 to 11 bytes.
     pub fn encode<'a>(&self, out: &'a mut [u8; MAX_LEN]) -> &'a [u8] {
         let mut bits = Bits { out, length: 0 };
         bits.put(self.first_of_picture.into(), 1); // start_of_frame
         bits.put(self.last_of_picture.into(), 1); // end_of_frame
-        let template = if self.reference.is_some() { NEXT } else { KEY_FRAME };
+        let template = match (self.layer, self.reference) {
+            (_, None) => KEY_FRAME,
+            (Layer::Upper, _) => UPPER,
+            (Layer::Lower, Some(2)) => SECOND_NEXT,
+            (Layer::Only | Layer::Lower, _) => NEXT,
+        };
         bits.put(template.into(), 6); // frame_dependency_template_id
         bits.put(self.number.into(), 16); // frame_number
         match self.reference {
-            None if self.first_of_picture => bits.put_structure(),
-            None | Some(1) => {}
-            Some(distance) => bits.put_distance(distance),
+            None if self.first_of_picture => match self.layer {
+                Layer::Only => bits.put_structure(),
+                Layer::Lower | Layer::Upper => bits.put_layered_structure(),
+            },
+            distance if distance == DISTANCES[usize::from(template)] => {}
+            distance => bits.put_distance(distance.unwrap_or(1)),
         }
         bits.finish()
     }
@@ -79,6 +93,31 @@ impl<'a> Bits<'a> {
         self.put(0, 1); // resolutions_present_flag
     }
 
+    /// The same for two temporal layers. A decode target is either the lower or both.
+    fn put_layered_structure(&mut self) {
+        const NOT_PRESENT: u32 = 0;
+        const DISCARDABLE: u32 = 1;
+        const SWITCH: u32 = 2;
+        self.put(0b10000, 5); // template_dependency_structure_present_flag, and no other
+        self.put(0, 6); // template_id_offset
+        self.put(1, 5); // dt_cnt_minus_one
+        for next_layer in [0, 0, 1, 3] {
+            self.put(next_layer, 2); // next_layer_idc: the same one, the next temporal one, no more
+        }
+        for targets in [[SWITCH; 2], [SWITCH; 2], [SWITCH; 2], [NOT_PRESENT, DISCARDABLE]] {
+            targets.into_iter().for_each(|target| self.put(target, 2)); // template_dti
+        }
+        for distance in DISTANCES {
+            if let Some(distance) = distance {
+                self.put(1, 1); // fdiff_follows_flag
+                self.put(u32::from(distance) - 1, 4); // fdiff_minus_one
+            }
+            self.put(0, 1); // fdiff_follows_flag
+        }
+        self.put(0, 1); // chain_cnt
+        self.put(0, 1); // resolutions_present_flag
+    }
+
     /// extended_descriptor_fields with one custom reference.
     fn put_distance(&mut self, distance: u16) {
         self.put(0b00010, 5); // custom_fdiffs_flag, and no other
@@ -112,9 +151,22 @@ mod tests {
             last_of_picture: true,
             number,
             reference,
+            layer: Layer::Only,
         };
+        let layered =
+            |number, reference, layer| DependencyDescriptor { layer, ..whole(number, reference) };
         let key = "1 1 000000 0000000000000101 1 0 0 0 0 000000 00000 00 11 10 11 0 1 0000 0 0 0";
+        let layered_key = "1 1 000000 0000000000000101 1 0 0 0 0 000000 00001 00 00 01 11 1010 1010 1010 0001 \
+                           0 1 0000 0 1 0001 0 1 0000 0 0 0";
         let cases = [
+            (layered(5, None, Layer::Lower), layered_key),
+            (layered(6, Some(1), Layer::Upper), "1 1 000011 0000000000000110"),
+            (layered(7, Some(2), Layer::Lower), "1 1 000010 0000000000000111"),
+            (layered(8, Some(1), Layer::Lower), "1 1 000001 0000000000001000"),
+            (
+                layered(9, Some(17), Layer::Lower),
+                "1 1 000001 0000000000001001 0 0 0 1 0 10 00010000 00",
+            ),
             (whole(5, None), key),
             (whole(6, Some(1)), "1 1 000001 0000000000000110"),
             (whole(7, Some(2)), "1 1 000001 0000000000000111 0 0 0 1 0 01 0001 00"),
@@ -133,6 +185,7 @@ mod tests {
             last_of_picture: true,
             number: 0x1234,
             reference: None,
+            layer: Layer::Only,
         };
         assert_eq!(rest.encode(&mut [0xff; MAX_LEN]), [0x40, 0x12, 0x34]);
     }
