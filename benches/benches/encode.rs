@@ -56,6 +56,7 @@ impl Bench {
             max_fps: 30,
             threads: 1,
             keeps: false,
+            layered: false,
         };
         let stride = SIZE.width as usize * 4;
         let pixels = page[..stride * SIZE.height as usize].to_vec();

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use farpane_media::{Size, Time};
+use farpane_media::{Size, Slot, Time};
 
 use crate::openh264::OpenH264;
 use crate::rate::Rate;
@@ -171,6 +171,10 @@ impl Encoder for H264 {
         let moving = new * PART >= self.format.blocks();
         self.motion.handle_picture(request.now, moving);
         Ok(output)
+    }
+
+    fn restart_cost(&self, from: Option<Slot>) -> u64 {
+        if self.motion.film { 0 } else { self.rate.least(self.screen.missing(from)) }
     }
 }
 

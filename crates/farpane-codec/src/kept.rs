@@ -26,6 +26,14 @@ impl Kept {
         self.differs[block] & bit(slot) != 0
     }
 
+    /// How many blocks the picture in `slot` has otherwise: all if there is none.
+    pub(crate) fn missing(&self, slot: Option<Slot>) -> u64 {
+        let others =
+            |slot| self.differs.iter().filter(|differs| **differs & bit(slot) != 0).count();
+        let held = slot.filter(|slot| self.holds(*slot));
+        held.map_or(self.differs.len(), others) as u64
+    }
+
     /// A picture was coded, anew where `changed` says so; a key frame empties all slots.
     pub(crate) fn handle_coded(&mut self, key_frame: bool, changed: impl Iterator<Item = bool>) {
         if key_frame {

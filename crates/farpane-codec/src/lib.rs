@@ -154,6 +154,12 @@ pub trait Encoder: Send {
         false
     }
 
+    /// About how many bytes a picture takes at the least that goes on from the kept one, or from none. Nothing where what moved
+    /// is found in kept pictures as well, so that it takes hardly more than any other.
+    fn restart_cost(&self, _from: Option<Slot>) -> u64 {
+        0
+    }
+
     /// Whether the last access unit shows an earlier picture than the planes hold: encode again and it comes.
     fn is_behind(&self) -> bool {
         false

@@ -210,6 +210,11 @@ impl Rate {
         self.last.unwrap_or(Time::ZERO) + carried.unwrap_or(LONGEST).clamp(PAID, LONGEST)
     }
 
+    /// Bytes that so many blocks from nowhere take at the least.
+    pub(crate) fn least(&self, blocks: u64) -> u64 {
+        (self.density * blocks as f64 * scale(COARSEST) / 8.0) as u64
+    }
+
     /// Bits that a picture after a pause may have.
     fn burst(&self) -> f64 {
         self.rate * BURST.as_secs_f64()

@@ -268,7 +268,7 @@ fn what_scrolls_far_is_of_the_lower_layer() {
     let tall = Size::new(SIZE.width, SIZE.height + 16 * 40);
     let mut page = frame(tall);
     text(&mut page, Rect::of(tall), &mut Random(7));
-    let mut sent = |rows: u32, layered: bool| {
+    let sent = |rows: u32, layered: bool| {
         let mut session = open_session(SIZE, Chroma::Yuv420, 2, Bitrate::mbps(8), false, layered);
         let mut frame = frame(SIZE);
         let (mut bytes, mut discarded) = (0, 0);

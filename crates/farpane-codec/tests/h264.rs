@@ -14,7 +14,7 @@ mod full_colour;
 use std::time::Duration;
 
 use farpane_codec::{
-    Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, open,
+    Chroma, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request, Slot, open,
 };
 use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
 use openh264::decoder::Decoder;
@@ -566,6 +566,44 @@ impl Bits<'_> {
         }
         (1 << zeros) - 1 + self.u(zeros)
     }
+}
+
+/// Nothing that moved is found in a kept picture, so that a page that scrolled is coded as a whole.
+#[test]
+fn what_going_on_from_a_kept_picture_takes_is_foretold() {
+    let (size, bitrate) = (Size::new(640, 368), Bitrate::kbps(300));
+    let chroma = Chroma::Yuv420;
+    let (max_fps, threads) = (30, 1);
+    let config =
+        EncoderConfig { size, chroma, bitrate, max_fps, threads, keeps: true, layered: false };
+    let mut encoder = open(Codec::H264, &config).unwrap();
+    let mut frame = frame(size);
+    text(&mut frame, Rect::of(size), &mut Random(5));
+    let mut now = Time::from_millis(1);
+    let mut code = |encoder: &mut dyn Encoder, frame: &FrameBody, from, keep| {
+        now += FRAME;
+        let damage = Rect::of(size).into();
+        encoder.update(Picture { frame, damage: &damage }).unwrap();
+        let request = Request { bitrate, now, from, keep, ..Request::default() };
+        let Output::AccessUnit(unit) = encoder.encode(&request).unwrap() else { panic!("skipped") };
+        unit.data.len() as u64
+    };
+    let first = code(&mut *encoder, &frame, None, None);
+    // None of the first few is kept.
+    (0..4).for_each(|_| _ = code(&mut *encoder, &frame, None, Some(Slot::First)));
+    let foretold = encoder.restart_cost(None);
+    assert!(foretold * 2 >= first && foretold <= first * 2, "{foretold} for {first}");
+    assert_eq!(encoder.restart_cost(Some(Slot::First)), 0);
+    for _ in 0..10 {
+        for y in 0..size.height - 8 {
+            let below = frame.row(&Rect::of(size), y + 8).to_vec();
+            frame.row_mut(&Rect::of(size), y).copy_from_slice(&below);
+        }
+        code(&mut *encoder, &frame, None, None);
+    }
+    let foretold = encoder.restart_cost(Some(Slot::First));
+    let took = code(&mut *encoder, &frame, Some(Slot::First), None);
+    assert!(foretold * 2 >= took && foretold <= took * 2, "{foretold} for {took}");
 }
 
 #[test]

@@ -516,6 +516,12 @@ impl Transport for Audience {
         Ok(())
     }
 
+    fn set_restart_cost(&mut self, bytes: u64) {
+        if let Some(lead) = self.lead {
+            self.seats[lead].gauge.restart_cost.store(bytes, Relaxed);
+        }
+    }
+
     fn waker(&self) -> Waker {
         self.waker.clone()
     }

@@ -169,6 +169,7 @@ impl Net {
         let now = self.shared.clock.now();
         let due = self.timers(now)?;
         self.update_backlog();
+        self.transport.set_restart_cost(self.shared.restart_cost.load(Relaxed));
         self.transport.wait(due).map_err(broken)?;
         while let Some(event) = self.transport.poll_event() {
             self.happened(event)?;

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub held_back: Flag,
     /// The transport's estimate of the path, in bits per second.
     pub estimate: AtomicU64,
+    /// About how many bytes a picture takes that does without those that have not left.
+    pub restart_cost: AtomicU64,
     /// Bytes that the transport has accepted and not yet put on the network.
     pub backlog: AtomicU64,
     /// Round trip time in microseconds; 0 until measured.
@@ -55,6 +57,7 @@ impl Shared {
             frame: Flag::default(),
             held_back: Flag::default(),
             estimate: AtomicU64::new(0),
+            restart_cost: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
             rtt: AtomicU64::new(0),
             formats: OnceLock::new(),

@@ -577,6 +577,10 @@ impl Video {
             ..PacketMeta::default()
         };
         let (key_frame, whole) = (unit.key_frame, self.out.send(&unit, meta, record, &self.shared));
+        if let Some(Opened { encoder, .. }) = &self.encoder {
+            let kept = self.references.recovery().map(|(slot, _)| slot);
+            self.shared.restart_cost.store(encoder.restart_cost(kept), Relaxed);
+        }
         if !whole {
             // The viewer lacks this picture, so nothing may build on it.
             tracing::warn!(

@@ -78,9 +78,9 @@ pub trait Transport: Send {
     /// The message makes no sense or asks for what cannot be given; the session goes on as before.
     fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError>;
 
-    /// Whether to send all, however long it has waited: nothing will be coded that does without. At first what is stale is given
-    /// up ([`Event::GivenUp`]), by transports that do.
-    fn set_patient(&mut self, _patient: bool) {}
+    /// About how many bytes a picture takes that does without those that wait. If they are fewer they are sent, however stale,
+    /// instead of being given up ([`Event::GivenUp`]) by transports that do.
+    fn set_restart_cost(&mut self, _bytes: u64) {}
 
     /// Says goodbye to the viewer and gives up the sockets. Ends with [`Event::Closed`]; what is sent later is dropped.
     fn close(&mut self);

@@ -30,8 +30,8 @@ pub(crate) struct Outbox {
     told: Bitrate,
     /// Bytes of parity that follow each byte of pictures.
     parity: f64,
-    /// Nothing is given up.
-    patient: bool,
+    /// Nothing is given up that is shorter, in bytes.
+    restart_cost: u64,
     /// Nothing is held back.
     unpaced: bool,
     /// All is: the way there takes nothing now.
@@ -62,15 +62,15 @@ impl Outbox {
             congestion: Congestion::new(estimate),
             told: estimate,
             parity: 0.0,
-            patient: false,
+            restart_cost: 0,
             unpaced: false,
             blocked: false,
             spare: Vec::new(),
         }
     }
 
-    pub(crate) fn set_patient(&mut self, patient: bool) {
-        self.patient = patient;
+    pub(crate) fn set_restart_cost(&mut self, bytes: u64) {
+        self.restart_cost = bytes;
     }
 
     pub(crate) fn set_unpaced(&mut self, unpaced: bool) {
@@ -133,7 +133,7 @@ impl Outbox {
 
     /// Gives up what waits if it is stale; returns whether it was.
     pub(crate) fn give_up(&mut self, now: Time) -> bool {
-        if self.patient {
+        if self.pacer.bytes() <= self.restart_cost {
             return false;
         }
         let before = self.spare.len();
@@ -200,5 +200,26 @@ impl Outbox {
 
     pub(crate) fn oldest(&self) -> Option<Time> {
         self.pacer.oldest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shorter_than_a_new_start_is_not_given_up() {
+        let mut outbox = Outbox::new(Bitrate::kbps(100));
+        let ms = Time::from_millis;
+        for number in 0..20 {
+            let meta = PacketMeta { marker: number == 19, ..PacketMeta::default() };
+            outbox.push(ms(1), &[0; 1_000], meta);
+        }
+        outbox.set_restart_cost(30_000);
+        assert!(!outbox.give_up(ms(2_000)));
+        assert_eq!(outbox.packets(), 20);
+        outbox.set_restart_cost(10_000);
+        assert!(outbox.give_up(ms(2_000)));
+        assert_eq!(outbox.packets(), 0);
     }
 }

@@ -126,8 +126,8 @@ impl Stream {
         self.references = references;
     }
 
-    pub(crate) fn set_patient(&mut self, patient: bool) {
-        self.outbox.set_patient(patient);
+    pub(crate) fn set_restart_cost(&mut self, bytes: u64) {
+        self.outbox.set_restart_cost(bytes);
     }
 
     pub(crate) fn route(&self) -> Route {

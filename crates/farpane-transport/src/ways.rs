@@ -35,8 +35,8 @@ pub struct Ways {
     webrtc_over: bool,
     /// A stream has come since the viewer was last heard by WebRTC.
     doubted: bool,
-    /// As [`Transport::set_patient`] was told.
-    patient: bool,
+    /// As [`Transport::set_restart_cost`] was told.
+    restart_cost: u64,
     coming: Receiver<StreamConfig>,
     stream: Option<Stream>,
     /// It has taken the place of another, and what was under way on that one is lost.
@@ -87,7 +87,7 @@ impl Ways {
             webrtc_up: false,
             webrtc_over: false,
             doubted: false,
-            patient: false,
+            restart_cost: 0,
             coming,
             stream: None,
             anew: false,
@@ -103,7 +103,7 @@ impl Ways {
         while let Ok(config) = self.coming.try_recv() {
             let mut stream = Stream::new(config, self.clock);
             stream.set_references(self.references());
-            stream.set_patient(self.patient);
+            stream.set_restart_cost(self.restart_cost);
             let shown = match &self.agreed {
                 Some(agreed) => stream.shows(agreed),
                 None => !self.common(&stream).is_empty(),
@@ -290,13 +290,13 @@ impl Transport for Ways {
         }
     }
 
-    fn set_patient(&mut self, patient: bool) {
-        self.patient = patient;
+    fn set_restart_cost(&mut self, bytes: u64) {
+        self.restart_cost = bytes;
         if let Some(webrtc) = &mut self.webrtc {
-            webrtc.set_patient(patient);
+            webrtc.set_restart_cost(bytes);
         }
         if let Some(stream) = &mut self.stream {
-            stream.set_patient(patient);
+            stream.set_restart_cost(bytes);
         }
     }
 

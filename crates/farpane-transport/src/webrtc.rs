@@ -574,8 +574,8 @@ impl Transport for WebRtc {
         }
     }
 
-    fn set_patient(&mut self, patient: bool) {
-        self.outbox.set_patient(patient);
+    fn set_restart_cost(&mut self, bytes: u64) {
+        self.outbox.set_restart_cost(bytes);
     }
 
     fn handle_signal(&mut self, signal: Remote<'_>) -> Result<Option<String>, NegotiationError> {

@@ -315,6 +315,10 @@ impl Encoder for Av1 {
         self.layered
     }
 
+    fn restart_cost(&self, from: Option<Slot>) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| self.rate.least(kept.missing(from)))
+    }
+
     fn update(&mut self, picture: Picture<'_>) -> Result<(), EncodeError> {
         let (expected, got) = (self.size, picture.frame.size);
         if got != expected {

@@ -127,6 +127,11 @@ impl Screen {
         self.source.update(picture);
     }
 
+    /// How many macroblocks the picture kept in a slot, or none, has otherwise.
+    pub(crate) fn missing(&self, from: Option<Slot>) -> u64 {
+        self.kept.missing(from)
+    }
+
     /// See [`crate::Encoder::encode`]; returns how many macroblocks were new as well.
     pub(crate) fn encode(
         &mut self,

@@ -52,6 +52,8 @@ pub(super) struct Gauge {
     /// Bytes of pictures that the viewer's thread has not taken yet, and that its transport has not sent.
     pub pending: AtomicU64,
     pub queued: AtomicU64,
+    /// As [`Transport::set_restart_cost`] is to be told when the viewer leads.
+    pub restart_cost: AtomicU64,
 }
 
 /// See the module.
@@ -210,7 +212,8 @@ impl Viewer {
     fn send_waiting(&mut self, now: Time) -> Result<(), Over> {
         let leads = self.outside.gauge.leads.load(Acquire);
         // For a viewer that does not lead nothing is coded that does without what was given up.
-        self.outside.transport.set_patient(!leads);
+        let cost = if leads { self.outside.gauge.restart_cost.load(Relaxed) } else { u64::MAX };
+        self.outside.transport.set_restart_cost(cost);
         while leads || !self.is_backed_up() {
             let Some(picture) = self.follow.pop(now) else { break };
             for (payload, meta) in picture.payloads() {
