@@ -11,11 +11,16 @@ pub(crate) struct Kept {
     held: u8,
     /// Of each block, the slots whose picture has it otherwise.
     differs: Vec<u8>,
+    /// Much of the last picture has moved.
+    moves: bool,
 }
+
+/// Of the blocks, this share is much.
+const MUCH: u64 = 16;
 
 impl Kept {
     pub(crate) fn new(blocks: usize) -> Kept {
-        Kept { held: 0, differs: vec![0; blocks] }
+        Kept { held: 0, differs: vec![0; blocks], moves: false }
     }
 
     pub(crate) fn holds(&self, slot: Slot) -> bool {
@@ -26,8 +31,17 @@ impl Kept {
         self.differs[block] & bit(slot) != 0
     }
 
-    /// How many blocks the picture in `slot` has otherwise: all if there is none.
+    /// So many blocks of the picture to code have moved.
+    pub(crate) fn handle_moves(&mut self, moved: u64) {
+        self.moves = moved * MUCH > self.differs.len() as u64;
+    }
+
+    /// How many blocks have to be coded for the next picture to go on from the one in `slot`, or from none, that else would only
+    /// have moved.
     pub(crate) fn missing(&self, slot: Option<Slot>) -> u64 {
+        if !self.moves {
+            return 0;
+        }
         let others =
             |slot| self.differs.iter().filter(|differs| **differs & bit(slot) != 0).count();
         let held = slot.filter(|slot| self.holds(*slot));

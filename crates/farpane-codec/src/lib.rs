@@ -154,8 +154,8 @@ pub trait Encoder: Send {
         false
     }
 
-    /// About how many bytes a picture takes at the least that goes on from the kept one, or from none. Nothing where what moved
-    /// is found in kept pictures as well, so that it takes hardly more than any other.
+    /// About how many bytes a picture takes at the least that goes on from the kept one, or from none, where that is more than
+    /// for any other: what moved since is not found there. 0 when nothing moves.
     fn restart_cost(&self, _from: Option<Slot>) -> u64 {
         0
     }

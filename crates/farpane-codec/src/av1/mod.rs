@@ -355,6 +355,7 @@ impl Encoder for Av1 {
             self.look_all_over(now);
         }
         self.sharpener.handle_moves(moved, now);
+        self.kept.iter_mut().for_each(|kept| kept.handle_moves(moved));
         let coarse = match from {
             None if !discardable => self.sharpener.coarse(&self.quantizers, now),
             // It is late as it is, or would have to be done again.

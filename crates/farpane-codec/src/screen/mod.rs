@@ -127,7 +127,7 @@ impl Screen {
         self.source.update(picture);
     }
 
-    /// How many macroblocks the picture kept in a slot, or none, has otherwise.
+    /// See [`Kept::missing`].
     pub(crate) fn missing(&self, from: Option<Slot>) -> u64 {
         self.kept.missing(from)
     }
@@ -152,6 +152,7 @@ impl Screen {
         let changed = coded(&self.plans);
         let moved = self.plans.iter().filter(|plan| matches!(plan, Plan::Move(_))).count() as u64;
         self.sharpener.handle_moves(moved, request.now);
+        self.kept.handle_moves(moved);
         let coarse = match from {
             None => self.sharpener.coarse(&self.quantizers[self.shown], request.now),
             // It is late as it is.
