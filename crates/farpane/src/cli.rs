@@ -209,7 +209,7 @@ pub struct StreamOptions {
 
     /// 2 codes what moves so that the server can send slow viewers every second picture, for a tenth to two fifths more
     /// bits; with --codec av1
-    #[arg(long, value_name = "N", default_value = "1", requires = "whip", value_parser = clap::value_parser!(u8).range(1..=2))]
+    #[arg(long, value_name = "N", default_value = "1", requires = "whip", conflicts_with = "to", value_parser = clap::value_parser!(u8).range(1..=2))]
     pub temporal_layers: u8,
 
     /// 420, which every player shows, or 444
