@@ -59,6 +59,30 @@ impl Bits {
         }
     }
 
+    /// Ones to the end of the byte.
+    pub(super) fn align_ones(&mut self) {
+        let count = self.held.wrapping_neg() % 8;
+        self.put((1 << count) - 1, count);
+        self.align();
+    }
+
+    /// A byte behind whole bytes.
+    pub(super) fn push(&mut self, byte: u8) {
+        debug_assert_eq!(self.held, 0);
+        self.bytes.push(byte);
+    }
+
+    /// The last whole byte.
+    pub(super) fn last(&self) -> u8 {
+        self.bytes.last().copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_last(&mut self, byte: u8) {
+        if let Some(last) = self.bytes.last_mut() {
+            *last = byte;
+        }
+    }
+
     /// What was written, which must have ended.
     pub(super) fn bytes(&self) -> &[u8] {
         debug_assert_eq!(self.held, 0);

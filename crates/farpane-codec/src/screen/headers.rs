@@ -14,6 +14,9 @@ const RUNNING: LongTerm = LongTerm(Slot::ALL.len() as u32);
 /// Long-term pictures, and room for what a decoder puts in place of pictures that it lacks (clause 8.2.5.2).
 const REFERENCES: u32 = RUNNING.0 + 2;
 
+/// cabac_init_idc, by which P slices choose how contexts start: no other makes a difference of more than 1 in 1,000.
+const CABAC_INIT: u32 = 0;
+
 /// A LongTermFrameIdx, by which all pictures are kept. The first ones fill all of them: whoever has a later one has as many
 /// long-term pictures whatever got lost since, and no more room for others than the standard allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +88,19 @@ pub(super) fn sequence(bits: &mut Bits, format: &Format) {
     bits.end();
 }
 
-/// Writes a picture parameter set.
-pub(super) fn picture(bits: &mut Bits) {
-    bits.ue(0); // pic_parameter_set_id
+/// How a picture's macroblocks become bits; each has a picture parameter set, as a picture may have but one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Variable = 0,
+    Arithmetic = 1,
+}
+
+/// Writes the picture parameter set of `coding`.
+pub(super) fn picture(bits: &mut Bits, coding: Coding) {
+    bits.ue(coding as u32); // pic_parameter_set_id
     bits.ue(0); // seq_parameter_set_id
-    bits.put(0b00, 2); // entropy_coding_mode_flag, bottom_field_pic_order_in_frame_present_flag
+    bits.put(coding as u32, 1); // entropy_coding_mode_flag
+    bits.put(0, 1); // bottom_field_pic_order_in_frame_present_flag
     bits.ue(0); // num_slice_groups_minus1
     bits.ue(0); // num_ref_idx_l0_default_active_minus1
     bits.ue(0); // num_ref_idx_l1_default_active_minus1
@@ -110,6 +121,7 @@ pub(super) struct PictureHeader {
     /// Pictures since the key frame.
     pub(super) number: u32,
     pub(super) quantizer: u8,
+    pub(super) coding: Coding,
     /// Where the picture is that it refers to, and where it goes itself, unless nothing but the last one is kept.
     pub(super) refers: Option<LongTerm>,
     pub(super) becomes: Option<LongTerm>,
@@ -125,7 +137,7 @@ impl PictureHeader {
     pub(super) fn write(&self, bits: &mut Bits, first: usize) {
         bits.ue(first as u32);
         bits.ue(if self.key_frame.is_some() { 7 } else { 5 }); // slice_type: I or P, as all of the picture
-        bits.ue(0); // pic_parameter_set_id
+        bits.ue(self.coding as u32); // pic_parameter_set_id
         bits.put(self.number & ((1 << FRAME_NUMBER_BITS) - 1), FRAME_NUMBER_BITS);
         match self.key_frame {
             Some(id) => {
@@ -137,6 +149,9 @@ impl PictureHeader {
                 bits.put(0, 1); // num_ref_idx_active_override_flag
                 self.write_reference(bits);
                 self.write_marking(bits);
+                if self.coding == Coding::Arithmetic {
+                    bits.ue(CABAC_INIT);
+                }
             }
         }
         bits.se(i32::from(self.quantizer) - INITIAL_QUANTIZER);

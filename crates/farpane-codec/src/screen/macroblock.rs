@@ -1,7 +1,5 @@
-//! The residual of one macroblock: to levels, to bits and back to samples.
+//! The residual of one macroblock: to levels and back to samples.
 
-use super::bits::Bits;
-use super::cavlc::{Context, residual};
 use super::samples::{Chroma, Luma, square_difference};
 use super::transform::{self, Block, Quantizer, ZIGZAG, chroma_quantizer};
 
@@ -58,26 +56,13 @@ impl Quantization {
 /// The quantized residual of a macroblock, each block in scan order, and which parts of it there are.
 #[derive(Clone, Debug)]
 pub(super) struct Levels<const N: usize> {
-    luma: [[Block; 16]; N],
+    pub(super) luma: [[Block; 16]; N],
     /// Of a macroblock that is predicted as one square of 16; its other coefficients are in `luma`, from the second.
-    luma_dc: [Block; N],
-    chroma_dc: [[i16; 4]; 2],
-    chroma: [[Block; 4]; 2],
+    pub(super) luma_dc: [Block; N],
+    pub(super) chroma_dc: [[i16; 4]; 2],
+    pub(super) chroma: [[Block; 4]; 2],
     /// coded_block_pattern: a bit for each 8x8 of what is coded as luma, 16 for chroma DC alone, 32 for all of chroma.
     pub(super) pattern: u8,
-}
-
-/// How many coefficients the 4x4 blocks at an edge of a macroblock have.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Counts<const N: usize> {
-    luma: [[u8; 4]; N],
-    chroma: [[u8; 2]; 2],
-}
-
-impl<const N: usize> Counts<N> {
-    pub(super) const NONE: Counts<N> = Counts { luma: [[0; 4]; N], chroma: [[0; 2]; 2] };
-    /// Of a macroblock that is not compressed.
-    pub(super) const FULL: Counts<N> = Counts { luma: [[16; 4]; N], chroma: [[16; 2]; 2] };
 }
 
 /// `source - prediction` of the 4x4 block at (`x`, `y`).
@@ -312,76 +297,4 @@ impl<const N: usize> Levels<N> {
             0
         };
     }
-
-    /// Writes what there is (residual, clause 7.3.5.3) and returns the counts at the right and at the bottom.
-    pub(super) fn write(
-        &self,
-        bits: &mut Bits,
-        square: bool,
-        left: Option<&Counts<N>>,
-        above: Option<&Counts<N>>,
-    ) -> [Counts<N>; 2] {
-        let mut luma = [[[0_u8; 4]; 4]; N];
-        for (plane, counts) in luma.iter_mut().enumerate() {
-            let context = |counts: &[[u8; 4]; 4], x: usize, y: usize| {
-                let left = match x {
-                    0 => left.map(|counts| counts.luma[plane][y]),
-                    _ => Some(counts[y][x - 1]),
-                };
-                let above = match y {
-                    0 => above.map(|counts| counts.luma[plane][x]),
-                    _ => Some(counts[y - 1][x]),
-                };
-                mean(left, above)
-            };
-            if square {
-                residual(bits, &self.luma_dc[plane], context(counts, 0, 0));
-            }
-            for (at, &(x, y)) in BLOCKS.iter().enumerate() {
-                if self.pattern >> (at / 4) & 1 == 1 {
-                    let (x, y) = (x / 4, y / 4);
-                    let levels = &self.luma[plane][at][usize::from(square)..];
-                    counts[y][x] = residual(bits, levels, context(counts, x, y));
-                }
-            }
-        }
-        let mut chroma = [[[0_u8; 2]; 2]; 2];
-        if self.pattern >= 16 {
-            for levels in &self.chroma_dc {
-                residual(bits, levels, Context::ChromaDc);
-            }
-        }
-        if self.pattern >= 32 {
-            for (plane, counts) in chroma.iter_mut().enumerate() {
-                for (at, levels) in self.chroma[plane].iter().enumerate() {
-                    let (x, y) = (at % 2, at / 2);
-                    let left = match x {
-                        0 => left.map(|counts| counts.chroma[plane][y]),
-                        _ => Some(counts[y][0]),
-                    };
-                    let above = match y {
-                        0 => above.map(|counts| counts.chroma[plane][x]),
-                        _ => Some(counts[0][x]),
-                    };
-                    counts[y][x] = residual(bits, &levels[1..], mean(left, above));
-                }
-            }
-        }
-        let right = Counts {
-            luma: luma.map(|plane| plane.map(|row| row[3])),
-            chroma: chroma.map(|plane| plane.map(|row| row[1])),
-        };
-        let bottom =
-            Counts { luma: luma.map(|plane| plane[3]), chroma: chroma.map(|plane| plane[1]) };
-        [right, bottom]
-    }
-}
-
-/// nC (clause 9.2.1).
-fn mean(left: Option<u8>, above: Option<u8>) -> Context {
-    Context::Neighbours(match (left, above) {
-        (Some(left), Some(above)) => (left + above).div_ceil(2),
-        (Some(count), None) | (None, Some(count)) => count,
-        (None, None) => 0,
-    })
 }

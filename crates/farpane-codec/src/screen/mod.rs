@@ -7,11 +7,15 @@
 //! No loop filter: it blurs text beyond repair. One reference picture, vectors of whole samples that stay inside it. A
 //! viewer who lacks that picture gets one from a kept picture ([`crate::kept`]): what differs from it is intra-coded.
 
+mod arithmetic;
 mod bits;
+mod cabac;
 mod cavlc;
 mod codes;
+mod contexts;
 #[allow(unsafe_code)]
 mod crew;
+mod entropy;
 mod headers;
 mod intra;
 mod macroblock;
@@ -20,6 +24,7 @@ pub(crate) mod moves;
 mod samples;
 mod slice;
 mod transform;
+mod variable;
 
 use std::ops::Range;
 
@@ -32,13 +37,15 @@ use crate::rate::{Choice, Coarse, Rate};
 use crate::sharpen::Sharpener;
 use crate::source::Source;
 use crate::{AccessUnit, EncodeError, Output, Picture, Request, Slot};
+use arithmetic::Arithmetic;
 use bits::Bits;
 use crew::Crew;
-use headers::{LongTerm, PictureHeader};
+use headers::{Coding, LongTerm, PictureHeader};
 use macroblock::Quantization;
 use motion::Reference;
 pub(crate) use motion::Vector;
 use slice::{Part, Plan, Shared};
+use variable::Variable;
 
 /// More threads than this cost more than they gain.
 const MAX_THREADS: usize = 8;
@@ -48,8 +55,11 @@ const CODE: usize = 64;
 const SLICES: usize = 2;
 /// What waking a thread is worth, in macroblocks coded.
 const WORTH_A_THREAD: usize = 24;
+/// Arithmetic codes are shorter where one in so many macroblocks is coded: what changes may be a clock's digits, and then
+/// what is left out takes more than they gain.
+const WORTH_ARITHMETIC: u64 = 512;
 /// What one thread codes of a picture.
-type Share<'a> = [Option<Part<'a>>; SLICES];
+type Share<'a> = [Option<(Part<'a>, &'a mut Bits)>; SLICES];
 
 /// See the module.
 pub(crate) struct Screen {
@@ -108,7 +118,7 @@ impl Screen {
             cuts: Vec::with_capacity(MAX_THREADS * SLICES),
             slices: (0..MAX_THREADS * SLICES).map(|_| Bits::default()).collect(),
             stream: Vec::new(),
-            units: Vec::with_capacity(MAX_THREADS * SLICES + 2),
+            units: Vec::with_capacity(MAX_THREADS * SLICES + 3),
         }
     }
 
@@ -171,7 +181,9 @@ impl Screen {
         let becomes = self.format.keeps.then(|| LongTerm::new(number, request.keep));
         let (becomes, kept) = becomes.unzip();
         let kept = kept.flatten();
-        let mut header = PictureHeader { key_frame: id, number, quantizer, refers, becomes };
+        let coding = self.coding(changed + sharpened);
+        let mut header =
+            PictureHeader { key_frame: id, number, quantizer, coding, refers, becomes };
         let inter = !key_frame && from.is_none();
         self.code(header, inter);
         if sharpen == 0 && rate.is_oversize(quantizer, self.size()) {
@@ -261,6 +273,17 @@ impl Screen {
         })
     }
 
+    /// How a picture with so many macroblocks coded takes the fewest bits: what is left out is nearly free by one coding
+    /// only. Baseline decoders know no other.
+    fn coding(&self, coded: u64) -> Coding {
+        if self.format.chroma == Chroma::Yuv444 && coded * WORTH_ARITHMETIC >= self.format.blocks()
+        {
+            Coding::Arithmetic
+        } else {
+            Coding::Variable
+        }
+    }
+
     /// Codes the picture as planned into `slices`; what is coded may refer to the last picture if it is `inter`.
     fn code(&mut self, header: PictureHeader, inter: bool) {
         let [first, second] = &mut self.references;
@@ -288,21 +311,32 @@ impl Screen {
             let (first, blocks) = (rows.start * self.format.width, rows.len() * self.format.width);
             bits.clear();
             header.write(bits, first);
-            shares[at % threads][at / threads] = Some(Part {
-                bits,
+            let part = Part {
                 first_row: rows.start,
                 plans: &self.plans[first..first + blocks],
                 planes: std::array::from_fn(|at| cut_off(&mut planes[at], blocks * areas[at])),
                 stale: cut_off(&mut stale, blocks),
                 quantizers: cut_off(&mut quantizers, blocks),
-            });
+            };
+            shares[at % threads][at / threads] = Some((part, bits));
         }
-        let code = match self.format.chroma {
-            Chroma::Yuv420 => slice::code::<1>,
-            Chroma::Yuv444 => slice::code::<3>,
-        };
+        let (chroma, coding) = (self.format.chroma, header.coding);
+        let refers = shared.reference.is_some();
         self.crew.share(&mut shares[..threads.min(self.cuts.len())], |share| {
-            share.iter_mut().filter_map(Option::take).for_each(|part| code(&shared, part));
+            for (part, bits) in share.iter_mut().filter_map(Option::take) {
+                match (chroma, coding) {
+                    (Chroma::Yuv420, _) => {
+                        slice::code::<1, _>(&shared, part, Variable::new(bits, refers));
+                    }
+                    (Chroma::Yuv444, Coding::Variable) => {
+                        slice::code::<3, _>(&shared, part, Variable::new(bits, refers));
+                    }
+                    (Chroma::Yuv444, Coding::Arithmetic) => {
+                        let entropy = Arithmetic::new(bits, refers, header.quantizer);
+                        slice::code::<3, _>(&shared, part, entropy);
+                    }
+                }
+            }
         });
     }
 
@@ -340,9 +374,15 @@ impl Screen {
             let mut bits = Bits::default();
             headers::sequence(&mut bits, &self.format);
             put(0x67, bits.bytes());
-            bits.clear();
-            headers::picture(&mut bits);
-            put(0x68, bits.bytes());
+            let codings = match self.format.chroma {
+                Chroma::Yuv420 => &[Coding::Variable][..],
+                Chroma::Yuv444 => &[Coding::Variable, Coding::Arithmetic],
+            };
+            for coding in codings {
+                bits.clear();
+                headers::picture(&mut bits, *coding);
+                put(0x68, bits.bytes());
+            }
         }
         for slice in &self.slices[..self.cuts.len()] {
             put(header.nal(), slice.bytes());
@@ -632,7 +672,9 @@ mod tests {
                 let key_frame = (number == 0).then_some(1);
                 encoder.plan(key_frame.is_some(), Time::from_millis(1));
                 let (refers, becomes) = (None, None);
-                let header = PictureHeader { key_frame, number, quantizer: 2, refers, becomes };
+                let coding = if number < 2 { encoder.coding(1) } else { Coding::Variable };
+                let header =
+                    PictureHeader { key_frame, number, quantizer: 2, coding, refers, becomes };
                 encoder.code(header, true);
                 encoder.assemble(header);
                 encoder.shown = 1 - encoder.shown;

@@ -5,9 +5,9 @@
 
 use farpane_pixel::convert::Planes;
 
-use super::bits::Bits;
+use super::entropy::{Entropy, Syntax};
 use super::intra::{Around, Canvas, Square, best16};
-use super::macroblock::{BLOCKS, Counts, Levels, Quantization};
+use super::macroblock::{BLOCKS, Levels, Quantization};
 use super::motion::{Reference, Search, Vector};
 use super::samples::{self, Chroma, Luma, NO_CHROMA, Samples, difference, square_difference};
 use crate::h264::{BLOCK, LIMIT};
@@ -25,17 +25,22 @@ pub(super) enum Plan {
 
 /// What the neighbours to the right and below need to know.
 #[derive(Clone, Copy, Debug)]
-struct Edge<const N: usize> {
+struct Edge<T> {
     /// How it moved, unless it is intra-coded.
     vector: Option<Vector>,
-    counts: Counts<N>,
+    /// What writing them takes.
+    coded: T,
     /// How its blocks along the edge were predicted.
     modes: [u8; 4],
 }
 
-impl<const N: usize> Edge<N> {
-    const STILL: Edge<N> =
-        Edge { vector: Some(Vector::ZERO), counts: Counts::NONE, modes: [Around::DC; 4] };
+/// The edges to the right and at the bottom.
+type Edges<T> = (Edge<T>, Edge<T>);
+
+impl<T> Edge<T> {
+    fn moved(vector: Vector, coded: T) -> Edge<T> {
+        Edge { vector: Some(vector), coded, modes: [Around::DC; 4] }
+    }
 }
 
 /// What slices of a picture share.
@@ -57,7 +62,6 @@ pub(super) struct Shared<'a> {
 /// A slice's own part of the picture.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
-    pub(super) bits: &'a mut Bits,
     pub(super) first_row: usize,
     pub(super) plans: &'a [Plan],
     /// Y, U and V as the viewer will have them; holds the picture before the last one.
@@ -67,32 +71,27 @@ pub(super) struct Part<'a> {
     pub(super) quantizers: &'a mut [u8],
 }
 
-/// mb_type of I_PCM in an I slice (table 7-11) and how much larger those are in a P slice.
-const UNCOMPRESSED: u32 = 25;
-const INTRA_IN_P: u32 = 5;
-
 /// How much chroma may differ for having moved by half of a sample: one in two of its samples by one.
 const BLURRED: u32 = 64;
 
 /// Macroblocks of the widest picture.
 const COLUMNS: usize = LIMIT.width.div_ceil(BLOCK) as usize;
 
-struct Slice<'a, const N: usize> {
+struct Slice<'a, const N: usize, E: Entropy<N>> {
     shared: &'a Shared<'a>,
     part: Part<'a>,
-    above: [Option<Edge<N>>; COLUMNS + 1],
-    left: Option<Edge<N>>,
-    corner: Option<Edge<N>>,
-    skipped: u32,
+    entropy: E,
+    above: [Option<Edge<E::Edge>>; COLUMNS + 1],
+    left: Option<Edge<E::Edge>>,
+    corner: Option<Edge<E::Edge>>,
 }
 
-/// Codes a slice, whose header is already written, of a picture with `N` components that are coded as luma is.
-pub(super) fn code<const N: usize>(shared: &Shared<'_>, part: Part<'_>) {
+/// Codes a slice of a picture with `N` components that are coded as luma is.
+pub(super) fn code<const N: usize, E: Entropy<N>>(shared: &Shared<'_>, part: Part<'_>, entropy: E) {
     let width = shared.width;
     let rows = part.plans.len() / width;
     let above = [None; COLUMNS + 1];
-    let mut slice: Slice<'_, N> =
-        Slice { shared, part, above, left: None, corner: None, skipped: 0 };
+    let mut slice = Slice { shared, part, entropy, above, left: None, corner: None };
     let mut levels = Levels::new();
     for row in 0..rows {
         let plans = &slice.part.plans[row * width..][..width];
@@ -106,13 +105,10 @@ pub(super) fn code<const N: usize>(shared: &Shared<'_>, part: Part<'_>) {
             }
         }
     }
-    if slice.skipped > 0 {
-        slice.part.bits.ue(slice.skipped);
-    }
-    slice.part.bits.end();
+    slice.entropy.end();
 }
 
-impl<const N: usize> Slice<'_, N> {
+impl<const N: usize, E: Entropy<N>> Slice<'_, N, E> {
     /// The largest macroblock that the standard allows, in bits: more than the uncompressed one by 128 (A.3.1 and A.3.3).
     const LARGEST: usize = if N == 1 { 3_200 } else { 6_272 };
 
@@ -120,11 +116,14 @@ impl<const N: usize> Slice<'_, N> {
     /// neighbour and the others one that stands still (clause 8.4.1.1).
     fn keep_row(&mut self, reference: &Reference, row: usize) {
         let width = self.shared.width;
+        let still = Edge::moved(Vector::ZERO, E::SKIPPED);
+        let (skipped, mut left) = (E::SKIPPED, None);
         for column in 0..width {
             self.keep(reference, column, row);
+            let above = self.above[column].replace(still);
+            self.entropy.skip(left, above.as_ref().map(|edge| &edge.coded));
+            left = Some(&skipped);
         }
-        self.above[..width].fill(Some(Edge::STILL));
-        self.skipped += width as u32;
     }
 
     /// Brings a macroblock that stays as the viewer has it up to date.
@@ -145,7 +144,7 @@ impl<const N: usize> Slice<'_, N> {
         let (right, bottom) = match (plan, self.shared.reference) {
             (Plan::Keep, Some(reference)) => {
                 self.keep(reference, column, row);
-                self.still(column)
+                self.unchanged(column, Vector::ZERO, levels)
             }
             (Plan::Move(to), Some(reference)) => {
                 let vector = self.shared.displacements[usize::from(to)];
@@ -208,7 +207,7 @@ impl<const N: usize> Slice<'_, N> {
         let (left, above) = (self.left, self.above[column]);
         let right = if column + 1 < self.shared.width { self.above[column + 1] } else { None };
         let right = right.or(self.corner);
-        let vector = |edge: Option<Edge<N>>| edge.and_then(|edge| edge.vector);
+        let vector = |edge: Option<Edge<E::Edge>>| edge.and_then(|edge| edge.vector);
         if above.is_none() && right.is_none() {
             return vector(left).unwrap_or_default();
         }
@@ -234,37 +233,25 @@ impl<const N: usize> Slice<'_, N> {
         }
     }
 
-    /// Writes how many macroblocks were left out before this one.
-    fn begin(&mut self) {
-        if self.shared.reference.is_some() {
-            self.part.bits.ue(std::mem::take(&mut self.skipped));
+    /// A macroblock that is its prediction by `vector`, without levels.
+    fn unchanged(&mut self, column: usize, vector: Vector, levels: &Levels<N>) -> Edges<E::Edge> {
+        if self.skip_vector(column) != vector {
+            return self.write_inter(column, vector, levels);
         }
+        let [left, above] = self.beside(column);
+        self.entropy.skip(left.as_ref(), above.as_ref());
+        let edge = Edge::moved(vector, E::SKIPPED);
+        (edge, edge)
     }
 
-    fn still(&mut self, column: usize) -> (Edge<N>, Edge<N>) {
-        self.unchanged(column, Vector::ZERO);
-        (Edge::STILL, Edge::STILL)
+    /// What is to the left and above.
+    fn beside(&self, column: usize) -> [Option<E::Edge>; 2] {
+        [self.left, self.above[column]].map(|edge| edge.map(|edge| edge.coded))
     }
 
-    /// A macroblock that is its prediction by `vector`.
-    fn unchanged(&mut self, column: usize, vector: Vector) -> Edge<N> {
-        if self.skip_vector(column) == vector {
-            self.skipped += 1;
-        } else {
-            self.begin();
-            self.write_vector(column, vector);
-            self.part.bits.ue(inter_pattern::<N>(0));
-        }
-        Edge { vector: Some(vector), ..Edge::STILL }
-    }
-
-    /// mb_type P_L0_16x16 and its vector.
-    fn write_vector(&mut self, column: usize, vector: Vector) {
-        let predicted = self.predicted(column);
-        let bits = &mut self.part.bits;
-        bits.ue(0);
-        bits.se(i32::from(vector.x) - i32::from(predicted.x));
-        bits.se(i32::from(vector.y) - i32::from(predicted.y));
+    fn write(&mut self, column: usize, syntax: &Syntax, levels: &Levels<N>) -> [E::Edge; 2] {
+        let [left, above] = self.beside(column);
+        self.entropy.write(syntax, levels, left.as_ref(), above.as_ref())
     }
 
     fn moved(
@@ -274,14 +261,13 @@ impl<const N: usize> Slice<'_, N> {
         row: usize,
         vector: Vector,
         levels: &mut Levels<N>,
-    ) -> (Edge<N>, Edge<N>) {
+    ) -> Edges<E::Edge> {
         let (x, y) = (column * 16, self.picture_row(row) * 16);
         let at = row * self.shared.width + column;
         self.part.quantizers[at] = self.moved_quantizer(reference, x, y, vector);
         if N > 1 || (vector.x | vector.y) & 7 == 0 {
             self.copy(reference, column, row, vector);
-            let edge = self.unchanged(column, vector);
-            return (edge, edge);
+            return self.unchanged(column, vector, levels);
         }
         // Between chroma samples: what moves by it blurs a little more each time.
         let mut seen = self.predict(reference, column, row, vector);
@@ -294,8 +280,7 @@ impl<const N: usize> Slice<'_, N> {
         }
         self.store(&seen, column, row);
         if levels.pattern == 0 {
-            let edge = self.unchanged(column, vector);
-            return (edge, edge);
+            return self.unchanged(column, vector, levels);
         }
         self.write_inter(column, vector, levels)
     }
@@ -313,30 +298,15 @@ impl<const N: usize> Slice<'_, N> {
             .expect("four corners")
     }
 
-    fn write_inter(
-        &mut self,
-        column: usize,
-        vector: Vector,
-        levels: &Levels<N>,
-    ) -> (Edge<N>, Edge<N>) {
-        self.begin();
-        self.write_vector(column, vector);
-        self.part.bits.ue(inter_pattern::<N>(levels.pattern));
-        if levels.pattern != 0 {
-            self.part.bits.se(0); // mb_qp_delta
-        }
-        let [right, bottom] = self.write_levels(column, levels, false);
-        let edge = |counts| Edge { vector: Some(vector), counts, ..Edge::STILL };
-        (edge(right), edge(bottom))
+    fn write_inter(&mut self, column: usize, vector: Vector, levels: &Levels<N>) -> Edges<E::Edge> {
+        let predicted = self.predicted(column);
+        let difference = Vector { x: vector.x - predicted.x, y: vector.y - predicted.y };
+        let edges = self.write(column, &Syntax::Inter { difference }, levels);
+        let [right, bottom] = edges.map(|coded| Edge::moved(vector, coded));
+        (right, bottom)
     }
 
-    fn write_levels(&mut self, column: usize, levels: &Levels<N>, square: bool) -> [Counts<N>; 2] {
-        let left = self.left.as_ref().map(|edge| &edge.counts);
-        let above = self.above[column].as_ref().map(|edge| &edge.counts);
-        levels.write(self.part.bits, square, left, above)
-    }
-
-    fn coded(&mut self, column: usize, row: usize, levels: &mut Levels<N>) -> (Edge<N>, Edge<N>) {
+    fn coded(&mut self, column: usize, row: usize, levels: &mut Levels<N>) -> Edges<E::Edge> {
         let source = self.source(column, row);
         let lambda = self.shared.quantization.lambda;
         let mut search = self.shared.reference.filter(|_| self.shared.inter).map(|reference| {
@@ -373,17 +343,16 @@ impl<const N: usize> Slice<'_, N> {
                 return self.inter(&source, column, row, vector, levels);
             }
         }
-        self.begin();
-        let (start, length) = (self.part.bits.mark(), self.part.bits.len());
+        let (start, length) = (self.entropy.mark(), self.entropy.len());
         let edges = if square <= blocks {
             self.intra_square(&source, column, row, &canvases, mode, levels)
         } else {
             self.intra_blocks(&source, column, row, &mut canvases, levels)
         };
-        if self.part.bits.len() - length <= Self::LARGEST {
+        if self.entropy.len() - length <= Self::LARGEST {
             return edges;
         }
-        self.part.bits.rewind(start);
+        self.entropy.rewind(start);
         self.uncompressed(&source, column, row)
     }
 
@@ -394,7 +363,7 @@ impl<const N: usize> Slice<'_, N> {
         row: usize,
         vector: Vector,
         levels: &mut Levels<N>,
-    ) -> (Edge<N>, Edge<N>) {
+    ) -> Edges<E::Edge> {
         let reference = self.shared.reference.expect("the vector points into it");
         let mut seen = self.predict(reference, column, row, vector);
         levels.inter_luma(&source.luma, &mut seen.luma, self.shared.quantization);
@@ -403,17 +372,14 @@ impl<const N: usize> Slice<'_, N> {
         }
         self.store(&seen, column, row);
         if levels.pattern == 0 {
-            let edge = self.unchanged(column, vector);
-            return (edge, edge);
+            return self.unchanged(column, vector, levels);
         }
-        let (start, length, skipped) = (self.part.bits.mark(), self.part.bits.len(), self.skipped);
+        let (start, length) = (self.entropy.mark(), self.entropy.len());
         let edges = self.write_inter(column, vector, levels);
-        if self.part.bits.len() - length <= Self::LARGEST {
+        if self.entropy.len() - length <= Self::LARGEST {
             return edges;
         }
-        self.part.bits.rewind(start);
-        self.skipped = skipped;
-        self.begin();
+        self.entropy.rewind(start);
         self.uncompressed(source, column, row)
     }
 
@@ -465,11 +431,6 @@ impl<const N: usize> Slice<'_, N> {
         Some(mode)
     }
 
-    fn write_type(&mut self, intra: u32) {
-        let offset = if self.shared.reference.is_some() { INTRA_IN_P } else { 0 };
-        self.part.bits.ue(offset + intra);
-    }
-
     fn intra_square(
         &mut self,
         source: &Samples<N>,
@@ -478,23 +439,14 @@ impl<const N: usize> Slice<'_, N> {
         canvases: &[Canvas; N],
         mode: u8,
         levels: &mut Levels<N>,
-    ) -> (Edge<N>, Edge<N>) {
+    ) -> Edges<E::Edge> {
         let luma = canvases.each_ref().map(|canvas| canvas.predict16(mode));
         let mut seen = Samples { luma, chroma: NO_CHROMA };
         levels.intra_luma(&source.luma, &mut seen.luma, self.shared.quantization);
         let chroma_mode = self.intra_chroma(source, &mut seen, column, row, levels);
         self.store(&seen, column, row);
-        // mb_type says the mode and the pattern (table 7-11).
-        let pattern = u32::from(levels.pattern);
-        self.write_type(
-            1 + u32::from(mode) + pattern / 16 * 4 + if pattern % 16 > 0 { 12 } else { 0 },
-        );
-        if let Some(mode) = chroma_mode {
-            self.part.bits.ue(u32::from(mode));
-        }
-        self.part.bits.se(0); // mb_qp_delta
-        let counts = self.write_levels(column, levels, true);
-        intra_edges(counts, [[Around::DC; 4]; 2])
+        let coded = self.write(column, &Syntax::Square { mode, chroma: chroma_mode }, levels);
+        intra_edges(coded, [[Around::DC; 4]; 2])
     }
 
     fn intra_blocks(
@@ -504,7 +456,7 @@ impl<const N: usize> Slice<'_, N> {
         row: usize,
         canvases: &mut [Canvas; N],
         levels: &mut Levels<N>,
-    ) -> (Edge<N>, Edge<N>) {
+    ) -> Edges<E::Edge> {
         let mut modes = [[Around::DC; 4]; 4];
         let mut written = [None; 16];
         let (left, above) = (self.left, self.above[column]);
@@ -547,23 +499,9 @@ impl<const N: usize> Slice<'_, N> {
         let mut seen = Samples { luma, chroma: NO_CHROMA };
         let chroma_mode = self.intra_chroma(source, &mut seen, column, row, levels);
         self.store(&seen, column, row);
-        self.write_type(0);
-        let bits = &mut self.part.bits;
-        for mode in written {
-            match mode {
-                None => bits.put(1, 1),
-                Some(rest) => bits.put(u32::from(rest), 4),
-            }
-        }
-        if let Some(mode) = chroma_mode {
-            bits.ue(u32::from(mode));
-        }
-        bits.ue(intra_pattern::<N>(levels.pattern));
-        if levels.pattern != 0 {
-            bits.se(0); // mb_qp_delta
-        }
-        let counts = self.write_levels(column, levels, false);
-        intra_edges(counts, [modes.map(|row| row[3]), modes[3]])
+        let syntax = Syntax::Blocks { modes: written, chroma: chroma_mode };
+        let coded = self.write(column, &syntax, levels);
+        intra_edges(coded, [modes.map(|row| row[3]), modes[3]])
     }
 
     /// The mode in which blocks of 4x4, of the first `live` components, are nearest to their predictions, and those.
@@ -595,22 +533,11 @@ impl<const N: usize> Slice<'_, N> {
     }
 
     /// I_PCM.
-    fn uncompressed(
-        &mut self,
-        source: &Samples<N>,
-        column: usize,
-        row: usize,
-    ) -> (Edge<N>, Edge<N>) {
+    fn uncompressed(&mut self, source: &Samples<N>, column: usize, row: usize) -> Edges<E::Edge> {
         self.store(source, column, row);
-        self.write_type(UNCOMPRESSED);
-        let bits = &mut self.part.bits;
-        bits.align();
-        let chroma = source.chroma.iter().flatten().flatten();
-        let chroma = chroma.filter(|_| N == 1);
-        for sample in source.luma.iter().flatten().flatten().chain(chroma) {
-            bits.put(u32::from(*sample), 8);
-        }
-        intra_edges([Counts::FULL; 2], [[Around::DC; 4]; 2])
+        let [left, above] = self.beside(column);
+        let coded = self.entropy.write_samples(source, left.as_ref(), above.as_ref());
+        intra_edges(coded, [[Around::DC; 4]; 2])
     }
 }
 
@@ -654,9 +581,9 @@ fn chroma_difference(a: &[Chroma; 2], b: &[Chroma; 2]) -> u32 {
     a.iter().zip(b).map(|(a, b)| square_difference(a, b)).sum()
 }
 
-fn intra_edges<const N: usize>(counts: [Counts<N>; 2], modes: [[u8; 4]; 2]) -> (Edge<N>, Edge<N>) {
-    let edge = |side: usize| Edge { vector: None, counts: counts[side], modes: modes[side] };
-    (edge(0), edge(1))
+fn intra_edges<T>([right, bottom]: [T; 2], modes: [[u8; 4]; 2]) -> Edges<T> {
+    let edge = |coded, modes| Edge { vector: None, coded, modes };
+    (edge(right, modes[0]), edge(bottom, modes[1]))
 }
 
 #[inline(always)]
@@ -666,45 +593,4 @@ fn block(source: &Luma, x: usize, y: usize) -> [u8; 16] {
         block[at] = source[y + at / 4][x + at % 4];
     }
     block
-}
-
-/// codeNum of coded_block_pattern for blocks of 4x4 predicted from their neighbours (table 9-4).
-fn intra_pattern<const N: usize>(pattern: u8) -> u32 {
-    let pattern = usize::from(pattern);
-    u32::from(if N == 1 { INTRA_PATTERN[pattern] } else { INTRA_PATTERN_FULL[pattern] })
-}
-
-/// The same for macroblocks predicted from the picture before.
-fn inter_pattern<const N: usize>(pattern: u8) -> u32 {
-    let pattern = usize::from(pattern);
-    u32::from(if N == 1 { INTER_PATTERN[pattern] } else { INTER_PATTERN_FULL[pattern] })
-}
-
-/// Table 9-4 a, for ChromaArrayType 1 and 2.
-static INTRA_PATTERN: [u8; 48] = [
-    3, 29, 30, 17, 31, 18, 37, 8, 32, 38, 19, 9, 20, 10, 11, 2, 16, 33, 34, 21, 35, 22, 39, 4, 36,
-    40, 23, 5, 24, 6, 7, 1, 41, 42, 43, 25, 44, 26, 46, 12, 45, 47, 27, 13, 28, 14, 15, 0,
-];
-static INTER_PATTERN: [u8; 48] = [
-    0, 2, 3, 7, 4, 8, 17, 13, 5, 18, 9, 14, 10, 15, 16, 11, 1, 32, 33, 36, 34, 37, 44, 40, 35, 45,
-    38, 41, 39, 42, 43, 19, 6, 24, 25, 20, 26, 21, 46, 28, 27, 47, 22, 29, 23, 30, 31, 12,
-];
-/// Table 9-4 b, for ChromaArrayType 0 and 3.
-static INTRA_PATTERN_FULL: [u8; 16] = [1, 10, 11, 6, 12, 7, 14, 2, 13, 15, 8, 3, 9, 4, 5, 0];
-static INTER_PATTERN_FULL: [u8; 16] = [0, 1, 2, 5, 3, 6, 14, 10, 4, 15, 7, 11, 8, 12, 13, 9];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The way that table 9-4 b is printed, and a decoder reads it: the pattern of each codeNum.
-    #[test]
-    fn patterns_of_full_colour_are_those_of_the_table() {
-        let intra = [15, 0, 7, 11, 13, 14, 3, 5, 10, 12, 1, 2, 4, 8, 6, 9];
-        let inter = [0, 1, 2, 4, 8, 3, 5, 10, 12, 15, 7, 11, 13, 14, 6, 9];
-        for code in 0..16 {
-            assert_eq!(intra_pattern::<3>(intra[code]), code as u32);
-            assert_eq!(inter_pattern::<3>(inter[code]), code as u32);
-        }
-    }
 }
