@@ -66,20 +66,15 @@ impl Bits {
         self.align();
     }
 
-    /// A byte behind whole bytes.
-    pub(super) fn push(&mut self, byte: u8) {
-        debug_assert_eq!(self.held, 0);
-        self.bytes.push(byte);
+    /// The last four bytes, of whole ones; fewer make a word that begins with zeros.
+    pub(super) fn last(&self) -> u32 {
+        let last = &self.bytes[self.bytes.len().saturating_sub(4)..];
+        last.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))
     }
 
-    /// The last whole byte.
-    pub(super) fn last(&self) -> u8 {
-        self.bytes.last().copied().unwrap_or_default()
-    }
-
-    pub(super) fn set_last(&mut self, byte: u8) {
-        if let Some(last) = self.bytes.last_mut() {
-            *last = byte;
+    pub(super) fn set_last(&mut self, word: u32) {
+        for (place, byte) in self.bytes.iter_mut().rev().zip(word.to_le_bytes()) {
+            *place = byte;
         }
     }
 

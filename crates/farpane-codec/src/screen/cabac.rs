@@ -18,13 +18,13 @@ pub(super) struct Coder<'a> {
 
 #[derive(Clone, Copy, Debug)]
 struct Interval {
-    /// codILow, with the bits before it that are not in a byte yet and the carry above them.
-    low: u32,
+    /// codILow, with the bits before it that are not written yet and the carry above them.
+    low: u64,
     /// codIRange.
     range: u32,
-    /// How many of the bits before codILow there are beyond a byte; negative while the byte is not full.
+    /// How many of the bits before codILow there are beyond a word of 32; negative while the word is not full.
     beyond: i32,
-    /// Bytes of 0xFF that wait for whether a carry comes.
+    /// Words of ones that wait for whether a carry comes.
     waiting: usize,
 }
 
@@ -33,14 +33,14 @@ struct Interval {
 pub(super) struct Mark {
     bits: bits::Mark,
     /// A carry may still go into it.
-    last: u8,
+    last: u32,
     interval: Interval,
     states: [u8; STATES],
 }
 
 impl Interval {
     /// Clause 9.3.4.1; the first of the bits is not written.
-    const START: Interval = Interval { low: 0, range: 510, beyond: -9, waiting: 0 };
+    const START: Interval = Interval { low: 0, range: 510, beyond: -33, waiting: 0 };
 }
 
 impl<'a> Coder<'a> {
@@ -72,7 +72,7 @@ impl<'a> Coder<'a> {
         if bin == (*state & 1 == 1) {
             *state += if index < 62 { 2 } else { 0 };
         } else {
-            interval.low += interval.range;
+            interval.low += u64::from(interval.range);
             interval.range = unlikely;
             // Where both are as likely, the other one is the likelier from now on.
             *state = AFTER[index & 63] << 1 | (*state & 1) ^ u8::from(index == 0);
@@ -84,7 +84,7 @@ impl<'a> Coder<'a> {
     #[inline(always)]
     pub(super) fn bypass(&mut self, bin: bool) {
         self.interval.low <<= 1;
-        self.interval.low += if bin { self.interval.range } else { 0 };
+        self.interval.low += if bin { u64::from(self.interval.range) } else { 0 };
         self.interval.beyond += 1;
         self.emit();
     }
@@ -112,26 +112,29 @@ impl<'a> Coder<'a> {
     /// The opposite, after which whole bytes follow or nothing; [`Coder::restart`] goes on.
     pub(super) fn end(&mut self) {
         let interval = &mut self.interval;
-        interval.low += interval.range - 2;
+        interval.low += u64::from(interval.range - 2);
         interval.range = 2;
         self.normalize();
         // What was the end of the payload is what a decoder has read ahead.
         let Interval { low, beyond, waiting, .. } = self.interval;
         let rest = low >> 7 | 1;
-        let length = (beyond + 11) as u32;
+        let length = (beyond + 35) as u32;
         self.settle(rest >> length > 0, waiting);
-        self.bits.put(rest & ((1 << length) - 1), length);
+        let high = length.saturating_sub(32);
+        self.bits.put((rest >> 32) as u32 & ((1 << high) - 1), high);
+        self.bits.put((rest & ((1 << (length - high)) - 1)) as u32, length - high);
         self.bits.align();
         self.interval = Interval::START;
     }
 
     /// Bytes as they are, after [`Coder::end`].
     pub(super) fn put_bytes(&mut self, bytes: impl Iterator<Item = u8>) {
-        bytes.for_each(|byte| self.bits.push(byte));
+        bytes.for_each(|byte| self.bits.put(u32::from(byte), 8));
+        self.bits.align();
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bits.len() + self.interval.waiting * 8 + (self.interval.beyond + 9) as usize
+        self.bits.len() + self.interval.waiting * 32 + (self.interval.beyond + 33) as usize
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -158,32 +161,35 @@ impl<'a> Coder<'a> {
         self.emit();
     }
 
-    /// Hands a byte on once it is full.
+    /// Hands a word on once it is full.
     #[inline(always)]
     fn emit(&mut self) {
-        let interval = &mut self.interval;
-        if interval.beyond < 0 {
-            return;
+        if self.interval.beyond >= 0 {
+            self.emit_word();
         }
-        let byte = interval.low >> (interval.beyond + 10);
+    }
+
+    #[inline(never)]
+    fn emit_word(&mut self) {
+        let interval = &mut self.interval;
+        let word = interval.low >> (interval.beyond + 10);
         interval.low &= (0x400 << interval.beyond) - 1;
-        interval.beyond -= 8;
-        if byte & 0xFF == 0xFF {
+        interval.beyond -= 32;
+        if word as u32 == u32::MAX {
             interval.waiting += 1;
             return;
         }
         let waiting = std::mem::take(&mut interval.waiting);
-        self.settle(byte > 0xFF, waiting);
-        self.bits.push(byte as u8);
+        self.settle(word >> 32 > 0, waiting);
+        self.bits.put(word as u32, 32);
     }
 
-    /// Writes the bytes that waited for whether there is a carry. The first bit of a payload never has one.
-    #[inline(always)]
+    /// Writes the words that waited for whether there is a carry. The first bit of a payload never has one.
     fn settle(&mut self, carry: bool, waiting: usize) {
         if carry {
             self.bits.set_last(self.bits.last() + 1);
         }
-        (0..waiting).for_each(|_| self.bits.push(if carry { 0 } else { 0xFF }));
+        (0..waiting).for_each(|_| self.bits.put(if carry { 0 } else { u32::MAX }, 32));
     }
 }
 
