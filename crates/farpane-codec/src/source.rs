@@ -4,7 +4,7 @@ use farpane_media::{Rect, Region, Size};
 use farpane_pixel::convert::{self, Chroma, Planes};
 
 use crate::Picture;
-use crate::screen::moves;
+use crate::screen::{Vector, moves};
 
 /// Samples of a side of the blocks that are told apart.
 const BLOCK: u32 = 16;
@@ -75,25 +75,24 @@ impl Source {
         self.seen = true;
     }
 
-    /// The blocks of 16x16 samples, as (column, row), that may differ from the picture coded last. Some come twice:
+    /// Hands out the blocks of 16x16 samples, as (column, row), that differ from the picture coded last. Some come twice:
     /// rectangles of a region do not overlap, but the blocks they touch may.
-    pub(crate) fn touched(&self) -> impl Iterator<Item = (u16, u16)> {
-        self.pending.rects().iter().flat_map(|rect| {
+    pub(crate) fn changed(&self, mut each: impl FnMut((u16, u16))) {
+        for rect in self.pending.rects() {
             let rect = rect.snapped(BLOCK, self.size);
-            let rows = rect.y / BLOCK..rect.bottom().div_ceil(BLOCK);
-            let columns = rect.x / BLOCK..rect.right().div_ceil(BLOCK);
-            rows.flat_map(move |row| columns.clone().map(move |column| (column as u16, row as u16)))
-        })
-    }
-
-    /// Whether the block at (`column`, `row`) differs from the picture coded last.
-    pub(crate) fn differs(&self, (column, row): (u16, u16)) -> bool {
-        !moves::is_same(
-            self.now(),
-            self.before(),
-            usize::from(column) * BLOCK as usize,
-            usize::from(row) * BLOCK as usize,
-        )
+            let (columns, rows) = (rect.x / BLOCK, rect.y / BLOCK);
+            let end = rect.right().div_ceil(BLOCK);
+            for row in rows..rect.bottom().div_ceil(BLOCK) {
+                for first in (columns..end).step_by(moves::TOGETHER) {
+                    let mut same = [true; moves::TOGETHER];
+                    let same = &mut same[..moves::TOGETHER.min((end - first) as usize)];
+                    let place = [first, row].map(|side| (side * BLOCK) as usize);
+                    moves::compare(self.now(), self.before(), place, Vector::ZERO, same);
+                    let blocks = (first..end).zip(same).filter(|(_, same)| !**same);
+                    blocks.for_each(|(column, _)| each((column as u16, row as u16)));
+                }
+            }
+        }
     }
 
     /// The picture has been coded. When the same one is coded again, the two differ where they did.

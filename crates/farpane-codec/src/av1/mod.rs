@@ -157,13 +157,13 @@ impl Av1 {
         }
         self.active.fill(0);
         self.changed.clear();
-        for block in self.source.touched() {
+        self.source.changed(|block| {
             let active = &mut self.active[usize::from(block.1) * self.width + usize::from(block.0)];
-            if *active == 0 && self.source.differs(block) {
+            if *active == 0 {
                 *active = 1;
                 self.changed.push(block);
             }
-        }
+        });
         let (now, before) = (self.source.now(), self.source.before());
         moves::find(now, before, &self.changed, &mut self.displacements);
         let mut changes = Changes::default();

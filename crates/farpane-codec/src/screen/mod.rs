@@ -226,30 +226,40 @@ impl Screen {
         }
         self.plans.fill(Plan::Keep);
         self.changed.clear();
-        for block in self.source.touched() {
-            let plan =
-                &mut self.plans[usize::from(block.1) * self.format.width + usize::from(block.0)];
-            if *plan == Plan::Keep && self.source.differs(block) {
+        let width = self.format.width;
+        self.source.changed(|block| {
+            let plan = &mut self.plans[usize::from(block.1) * width + usize::from(block.0)];
+            if *plan == Plan::Keep {
                 *plan = Plan::Code;
                 self.changed.push(block);
             }
-        }
+        });
         let (source, before) = (self.source.now(), self.source.before());
         moves::find(source, before, &self.changed, &mut self.displacements);
         let mut likely = 0;
-        for &(column, row) in &self.changed {
-            let (x, y) = (usize::from(column) * 16, usize::from(row) * 16);
-            let is_moved =
-                |at: &usize| moves::is_moved(source, before, x, y, self.displacements[*at]);
-            let block = usize::from(row) * self.format.width + usize::from(column);
-            let others = (0..self.displacements.len()).filter(|at| *at != likely);
-            let known = (!self.displacements.is_empty()).then_some(likely);
-            if let Some(at) = known.into_iter().chain(others).find(is_moved) {
-                likely = at;
-                self.plans[block] = Plan::Move(at as u8);
-                self.sharpener.handle_move(block, now);
-            } else {
-                self.sharpener.handle_change(block, now);
+        let runs = self.changed.chunk_by(|one, next| (one.0 + 1, one.1) == *next);
+        for run in runs.flat_map(|run| run.chunks(moves::TOGETHER)) {
+            let (column, row) = (usize::from(run[0].0), usize::from(run[0].1));
+            let mut moved = [!self.displacements.is_empty(); moves::TOGETHER];
+            let moved = &mut moved[..run.len()];
+            if let Some(vector) = self.displacements.get(likely) {
+                moves::compare(source, before, [column * 16, row * 16], *vector, moved);
+            }
+            let first = likely;
+            for (at, moved) in moved.iter().enumerate() {
+                let (x, y) = ((column + at) * 16, row * 16);
+                let is_moved =
+                    |to: &usize| moves::is_moved(source, before, x, y, self.displacements[*to]);
+                let mut others = (0..self.displacements.len()).filter(|to| *to != first);
+                let to = if *moved { Some(first) } else { others.find(is_moved) };
+                let block = row * width + column + at;
+                if let Some(to) = to {
+                    likely = to;
+                    self.plans[block] = Plan::Move(to as u8);
+                    self.sharpener.handle_move(block, now);
+                } else {
+                    self.sharpener.handle_change(block, now);
+                }
             }
         }
     }

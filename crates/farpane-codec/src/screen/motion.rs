@@ -19,7 +19,7 @@ pub(crate) struct Vector {
 }
 
 impl Vector {
-    pub(super) const ZERO: Vector = Vector { x: 0, y: 0 };
+    pub(crate) const ZERO: Vector = Vector { x: 0, y: 0 };
 
     /// By whole samples.
     pub(super) fn whole(x: i32, y: i32) -> Vector {
@@ -88,23 +88,24 @@ impl Reference {
         sum
     }
 
-    /// Copies the macroblock at (`x`, `y`) in luma samples, displaced by whole samples, of the component `plane`, which has
-    /// `SIDE` samples to a macroblock; `to` starts at its first.
+    /// Copies `count` macroblocks side by side, the first at (`x`, `y`) in luma samples, displaced by whole samples, of the
+    /// component `plane`, which has `SIDE` samples to a macroblock; `to` starts at its first.
     #[inline]
     pub(super) fn copy<const SIDE: usize>(
         &self,
         plane: usize,
         [x, y]: [usize; 2],
+        count: usize,
         vector: Vector,
         to: &mut [u8],
     ) {
-        let stride = self.width * SIDE;
+        let (stride, length) = (self.width * SIDE, count * SIDE);
         let place = |at: usize, vector: i16| {
             ((at * SIDE / 16) as i32 + i32::from(vector) * SIDE as i32 / 64) as usize
         };
         let from = &self.planes[plane][place(y, vector.y) * stride + place(x, vector.x)..];
         for (to, from) in to.chunks_mut(stride).zip(from.chunks(stride)).take(SIDE) {
-            to[..SIDE].copy_from_slice(&from[..SIDE]);
+            to[..length].copy_from_slice(&from[..length]);
         }
     }
 

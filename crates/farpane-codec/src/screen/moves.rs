@@ -4,6 +4,8 @@
 //! before; a displacement that several of them agree on is one of the picture's. The pictures compared are sources, so
 //! that what moved is found exactly whatever quality the viewer has it in.
 
+use std::ops::Range;
+
 use farpane_pixel::convert::{Chroma, Plane, Planes};
 
 use super::motion::{FARTHEST, Vector};
@@ -18,6 +20,9 @@ const VOTES: usize = 3;
 const FEW: usize = 8;
 /// Displacements of one picture.
 pub(super) const MOST: usize = 4;
+
+/// Macroblocks that are compared side by side.
+pub(crate) const TOGETHER: usize = 64;
 
 /// Finds the displacements of the macroblocks `changed`, given as (column, row), from `before` to `now`; those of the last
 /// picture are tried first.
@@ -53,51 +58,100 @@ pub(crate) fn find(now: &Planes, before: &Planes, changed: &[(u16, u16)], known:
 /// Whether the luma of the macroblock at (`x`, `y`) is what was at its displacement, and its chroma too unless that lies
 /// between samples.
 pub(crate) fn is_moved(now: &Planes, before: &Planes, x: usize, y: usize, vector: Vector) -> bool {
+    let mut same = [true];
+    compare(now, before, [x, y], vector, &mut same);
+    same[0]
+}
+
+/// The same for as many macroblocks, from (`x`, `y`) to the right, as there are in `same`, of which those are looked at
+/// that are true. They are compared line by line: macroblock by macroblock every line would be waited for.
+pub(crate) fn compare(
+    now: &Planes,
+    before: &Planes,
+    [x, y]: [usize; 2],
+    vector: Vector,
+    same: &mut [bool],
+) {
     let (from_x, from_y) =
         (x as isize + isize::from(vector.x / 4), y as isize + isize::from(vector.y / 4));
     let (right, bottom) = (now.y.stride as isize - 16, now.y.padded_height as isize - 16);
-    if !(0..=right).contains(&from_x) || !(0..=bottom).contains(&from_y) {
-        return false;
-    }
-    let (from_x, from_y) = (from_x as usize, from_y as usize);
-    if !is_same_square::<16>(&now.y, &before.y, [x, y], [from_x, from_y]) {
-        return false;
-    }
-    let planes = [(&now.u, &before.u), (&now.v, &before.v)];
-    match now.chroma {
-        Chroma::Yuv444 => planes
-            .into_iter()
-            .all(|(now, before)| is_same_square::<16>(now, before, [x, y], [from_x, from_y])),
-        Chroma::Yuv420 if (from_x | from_y) & 1 != 0 => true,
-        Chroma::Yuv420 => planes.into_iter().all(|(now, before)| {
-            is_same_square::<8>(now, before, [x / 2, y / 2], [from_x / 2, from_y / 2])
-        }),
+    let inside = |at: usize| {
+        (0..=right).contains(&(from_x + at as isize * 16)) && (0..=bottom).contains(&from_y)
+    };
+    same.iter_mut().enumerate().for_each(|(at, same)| *same &= inside(at));
+    let each = |same: &mut [bool], stage: Stage| {
+        let mut at = 0;
+        for same in same.chunk_by_mut(|one, next| one == next) {
+            let count = same.len();
+            if same[0] {
+                let from = [(from_x + at as isize * 16) as usize, from_y as usize];
+                stage.compare([now, before], [x + at * 16, y], from, same);
+            }
+            at += count;
+        }
+    };
+    // Most differ in the first lines, or nowhere.
+    each(same, Stage::First);
+    each(same, Stage::Luma);
+    each(same, Stage::Chroma);
+}
+
+/// What is compared of macroblocks side by side before those that differ are left out.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// A few lines of luma.
+    First,
+    Luma,
+    Chroma,
+}
+
+impl Stage {
+    const FIRST: usize = 4;
+
+    fn compare(
+        self,
+        [now, before]: [&Planes; 2],
+        to: [usize; 2],
+        from: [usize; 2],
+        same: &mut [bool],
+    ) {
+        let chroma = [(&now.u, &before.u), (&now.v, &before.v)];
+        match self {
+            Stage::First => lines::<16>([&now.y, &before.y], to, from, 0..Stage::FIRST, same),
+            Stage::Luma => lines::<16>([&now.y, &before.y], to, from, Stage::FIRST..16, same),
+            Stage::Chroma if now.chroma == Chroma::Yuv444 => {
+                for (now, before) in chroma {
+                    lines::<16>([now, before], to, from, 0..16, same);
+                }
+            }
+            Stage::Chroma if (from[0] | from[1]) & 1 != 0 => {}
+            Stage::Chroma => {
+                let [to, from] = [to, from].map(|place| place.map(|side| side / 2));
+                for (now, before) in chroma {
+                    lines::<8>([now, before], to, from, 0..8, same);
+                }
+            }
+        }
     }
 }
 
-#[inline(always)]
-fn is_same_square<'a, const SIDE: usize>(
-    now: &'a Plane,
-    before: &'a Plane,
+/// Compares some lines of macroblocks that are `SIDE` samples wide.
+fn lines<const SIDE: usize>(
+    [now, before]: [&Plane; 2],
     [x, y]: [usize; 2],
     [from_x, from_y]: [usize; 2],
-) -> bool {
-    let line = |plane: &'a Plane, x: usize, y: usize| -> &'a [u8; SIDE] {
-        plane.data[y * plane.stride + x..].first_chunk().expect("the macroblock is in the picture")
-    };
-    // Four lines at a time: most differ in the first ones, or nowhere.
-    (0..SIDE).step_by(4).all(|first| {
-        let mut same = true;
-        for at in first..first + 4 {
-            same &= line(now, x, y + at) == line(before, from_x, from_y + at);
+    lines: Range<usize>,
+    same: &mut [bool],
+) {
+    let width = same.len() * SIDE;
+    for line in lines {
+        let now = &now.data[(y + line) * now.stride + x..][..width];
+        let before = &before.data[(from_y + line) * before.stride + from_x..][..width];
+        let squares = now.as_chunks::<SIDE>().0.iter().zip(before.as_chunks::<SIDE>().0);
+        for (same, (now, before)) in same.iter_mut().zip(squares) {
+            *same &= now == before;
         }
-        same
-    })
-}
-
-/// Whether a macroblock is as it was.
-pub(crate) fn is_same(now: &Planes, before: &Planes, x: usize, y: usize) -> bool {
-    is_moved(now, before, x, y, Vector::ZERO)
+    }
 }
 
 /// A line of a macroblock that has enough edges to be told from others; most of a page is lines of text with gaps between,
@@ -155,7 +209,10 @@ mod tests {
     fn find_all(now: &Planes, before: &Planes, known: &[Vector]) -> Vec<Vector> {
         let all = (0..15).flat_map(|row| (0..20).map(move |column| (column, row)));
         let changed: Vec<(u16, u16)> = all
-            .filter(|(x, y)| !is_same(now, before, usize::from(*x) * 16, usize::from(*y) * 16))
+            .filter(|(x, y)| {
+                let [x, y] = [x, y].map(|side| usize::from(*side) * 16);
+                !is_moved(now, before, x, y, Vector::ZERO)
+            })
             .collect();
         let mut found = known.to_vec();
         find(now, before, &changed, &mut found);
@@ -203,5 +260,78 @@ mod tests {
         let mut random = Random(77);
         other.y.data.iter_mut().for_each(|sample| *sample = random.below(256) as u8);
         assert!(find_all(&other, &page(0, 0, 0), &known).is_empty());
+    }
+
+    /// Looked at together, macroblocks are told apart as they are one by one.
+    #[test]
+    fn macroblocks_side_by_side_are_compared_each() {
+        for chroma in [Chroma::Yuv420, Chroma::Yuv444] {
+            let mut random = Random(4);
+            for _ in 0..300 {
+                let mut before = Planes::new(SIZE, chroma);
+                for plane in [&mut before.y, &mut before.u, &mut before.v] {
+                    plane.data.iter_mut().for_each(|sample| *sample = random.below(256) as u8);
+                }
+                let mut now = before.clone();
+                for _ in 0..random.below(12) {
+                    let plane = match random.below(3) {
+                        0 => &mut now.y,
+                        1 => &mut now.u,
+                        _ => &mut now.v,
+                    };
+                    let at = random.below(plane.data.len() as u32) as usize;
+                    plane.data[at] ^= 1;
+                }
+                let row = random.below(15) as usize * 16;
+                let column = random.below(20) as usize;
+                let count = 1 + random.below(20 - column as u32) as usize;
+                let vector = match random.below(3) {
+                    0 => Vector::ZERO,
+                    1 => Vector::whole(random.below(80) as i32 - 40, 0),
+                    _ => Vector::whole(0, random.below(80) as i32 - 40),
+                };
+                // What is displaced in the one stands where it came from in the other.
+                let mut shifted = now.clone();
+                let (dx, dy) = (isize::from(vector.x / 4), isize::from(vector.y / 4));
+                for (plane, factor) in
+                    [(&mut shifted.y, 1), (&mut shifted.u, 2), (&mut shifted.v, 2)]
+                {
+                    let factor = if chroma == Chroma::Yuv444 { 1 } else { factor };
+                    let by = dy / factor * plane.stride as isize + dx / factor;
+                    let length = plane.data.len() as isize;
+                    plane.data.rotate_left(by.rem_euclid(length) as usize);
+                }
+                let asked: Vec<bool> = (0..count).map(|_| random.below(8) > 0).collect();
+                let mut same = asked.clone();
+                compare(&shifted, &before, [column * 16, row], vector, &mut same);
+                for (at, (same, asked)) in same.iter().zip(asked).enumerate() {
+                    let x = column * 16 + at * 16;
+                    let expected = asked && is_there(&shifted, &before, [x, row], [dx, dy]);
+                    assert_eq!(*same, expected, "{chroma} {vector:?} {at}");
+                }
+            }
+        }
+    }
+
+    /// Sample by sample.
+    fn is_there(now: &Planes, before: &Planes, place: [usize; 2], by: [isize; 2]) -> bool {
+        let from = [place[0] as isize + by[0], place[1] as isize + by[1]];
+        if from[0] < 0 || from[1] < 0 || from[0] + 16 > 320 || from[1] + 16 > 240 {
+            return false;
+        }
+        let same = |now: &Plane, before: &Plane, factor: usize| {
+            let [x, y] = place.map(|side| side / factor);
+            let [from_x, from_y] = from.map(|side| side as usize / factor);
+            (0..16 / factor).all(|row| {
+                (0..16 / factor).all(|column| {
+                    now.data[(y + row) * now.stride + x + column]
+                        == before.data[(from_y + row) * before.stride + from_x + column]
+                })
+            })
+        };
+        let factor = now.chroma.factor() as usize;
+        let between = factor == 2 && (from[0] | from[1]) & 1 != 0;
+        same(&now.y, &before.y, 1)
+            && (between || same(&now.u, &before.u, factor) && same(&now.v, &before.v, factor))
     }
 }

@@ -3,6 +3,8 @@
 //! What a macroblock is coded as was planned before ([`Plan`]) as far as it does not need coding; only [`Plan::Code`] is
 //! decided here. Costs are sums of absolute differences plus lambda times bits.
 
+use std::ops::Range;
+
 use farpane_pixel::convert::Planes;
 
 use super::entropy::{Entropy, Syntax};
@@ -95,14 +97,12 @@ pub(super) fn code<const N: usize, E: Entropy<N>>(shared: &Shared<'_>, part: Par
     let mut levels = Levels::new();
     for row in 0..rows {
         let plans = &slice.part.plans[row * width..][..width];
-        match shared.reference {
-            Some(reference) if plans.iter().all(|plan| *plan == Plan::Keep) => {
-                slice.keep_row(reference, row);
-            }
-            _ => {
-                (slice.left, slice.corner) = (None, None);
-                (0..width).for_each(|column| slice.macroblock(column, row, &mut levels));
-            }
+        shared.reference.into_iter().for_each(|reference| slice.copy_runs(reference, row));
+        if shared.reference.is_some() && plans.iter().all(|plan| *plan == Plan::Keep) {
+            slice.keep_row();
+        } else {
+            (slice.left, slice.corner) = (None, None);
+            (0..width).for_each(|column| slice.macroblock(column, row, &mut levels));
         }
     }
     slice.entropy.end();
@@ -114,27 +114,55 @@ impl<const N: usize, E: Entropy<N>> Slice<'_, N, E> {
 
     /// A row of which all stays as the viewer has it. Skipped macroblocks stand still there, as the first has no left
     /// neighbour and the others one that stands still (clause 8.4.1.1).
-    fn keep_row(&mut self, reference: &Reference, row: usize) {
-        let width = self.shared.width;
+    fn keep_row(&mut self) {
         let still = Edge::moved(Vector::ZERO, E::SKIPPED);
         let (skipped, mut left) = (E::SKIPPED, None);
-        for column in 0..width {
-            self.keep(reference, column, row);
-            let above = self.above[column].replace(still);
+        for above in &mut self.above[..self.shared.width] {
+            let above = above.replace(still);
             self.entropy.skip(left, above.as_ref().map(|edge| &edge.coded));
             left = Some(&skipped);
         }
     }
 
-    /// Brings a macroblock that stays as the viewer has it up to date.
-    #[inline]
-    fn keep(&mut self, reference: &Reference, column: usize, row: usize) {
-        let at = row * self.shared.width + column;
-        if std::mem::take(&mut self.part.stale[at]) {
-            self.copy(reference, column, row, Vector::ZERO);
+    /// Brings all of a row up to date that is what the viewer has, there or elsewhere: macroblocks side by side together, as
+    /// one by one every line of each would be waited for.
+    fn copy_runs(&mut self, reference: &Reference, row: usize) {
+        let width = self.shared.width;
+        let (own, whole) = (row * width, self.picture_row(row) * width);
+        let mut column = 0;
+        for run in self.part.plans[own..][..width].chunk_by(|one, next| one == next) {
+            match run[0] {
+                Plan::Keep => {
+                    let quantizers = &mut self.part.quantizers[own + column..][..run.len()];
+                    quantizers.copy_from_slice(&self.shared.before[whole + column..][..run.len()]);
+                    self.refresh(reference, column..column + run.len(), row);
+                }
+                Plan::Move(to) => {
+                    let vector = self.shared.displacements[usize::from(to)];
+                    if is_whole::<N>(vector) {
+                        self.copy(reference, column, row, run.len(), vector);
+                    }
+                }
+                Plan::Code => {}
+            }
+            column += run.len();
         }
-        let first = self.part.first_row * self.shared.width;
-        self.part.quantizers[at] = self.shared.before[first + at];
+    }
+
+    /// Brings macroblocks that stay as the viewer has them up to date where that is not what is there.
+    fn refresh(&mut self, reference: &Reference, columns: Range<usize>, row: usize) {
+        let own = row * self.shared.width;
+        let mut column = columns.start;
+        while column < columns.end {
+            let stale = &mut self.part.stale[own + column..own + columns.end];
+            let count = stale.iter().take_while(|stale| **stale).count();
+            if count > 0 {
+                stale[..count].fill(false);
+                self.copy(reference, column, row, count, Vector::ZERO);
+            }
+            let rest = &self.part.stale[own + column + count..own + columns.end];
+            column += count + rest.iter().take_while(|stale| !**stale).count();
+        }
     }
 
     fn macroblock(&mut self, column: usize, row: usize, levels: &mut Levels<N>) {
@@ -142,10 +170,7 @@ impl<const N: usize, E: Entropy<N>> Slice<'_, N, E> {
         let at = row * self.shared.width + column;
         let plan = self.part.plans[at];
         let (right, bottom) = match (plan, self.shared.reference) {
-            (Plan::Keep, Some(reference)) => {
-                self.keep(reference, column, row);
-                self.unchanged(column, Vector::ZERO, levels)
-            }
+            (Plan::Keep, Some(_)) => self.unchanged(column, Vector::ZERO, levels),
             (Plan::Move(to), Some(reference)) => {
                 let vector = self.shared.displacements[usize::from(to)];
                 self.moved(reference, column, row, vector, levels)
@@ -176,15 +201,22 @@ impl<const N: usize, E: Entropy<N>> Slice<'_, N, E> {
         reference.predict(column * 16, self.picture_row(row) * 16, vector)
     }
 
-    /// Makes a macroblock what is at `vector`, whole samples of every component.
-    fn copy(&mut self, reference: &Reference, column: usize, row: usize, vector: Vector) {
+    /// Makes `count` macroblocks side by side what is at `vector`, whole samples of every component.
+    fn copy(
+        &mut self,
+        reference: &Reference,
+        column: usize,
+        row: usize,
+        count: usize,
+        vector: Vector,
+    ) {
         let (x, y) = (column * 16, self.picture_row(row) * 16);
         let at = |side: usize| row * side * self.shared.width * side + column * side;
         for (plane, to) in self.part.planes.iter_mut().enumerate() {
             if plane < N {
-                reference.copy::<16>(plane, [x, y], vector, &mut to[at(16)..]);
+                reference.copy::<16>(plane, [x, y], count, vector, &mut to[at(16)..]);
             } else {
-                reference.copy::<8>(plane, [x, y], vector, &mut to[at(8)..]);
+                reference.copy::<8>(plane, [x, y], count, vector, &mut to[at(8)..]);
             }
         }
     }
@@ -265,8 +297,7 @@ impl<const N: usize, E: Entropy<N>> Slice<'_, N, E> {
         let (x, y) = (column * 16, self.picture_row(row) * 16);
         let at = row * self.shared.width + column;
         self.part.quantizers[at] = self.moved_quantizer(reference, x, y, vector);
-        if N > 1 || (vector.x | vector.y) & 7 == 0 {
-            self.copy(reference, column, row, vector);
+        if is_whole::<N>(vector) {
             return self.unchanged(column, vector, levels);
         }
         // Between chroma samples: what moves by it blurs a little more each time.
@@ -539,6 +570,11 @@ impl<const N: usize, E: Entropy<N>> Slice<'_, N, E> {
         let coded = self.entropy.write_samples(source, left.as_ref(), above.as_ref());
         intra_edges(coded, [[Around::DC; 4]; 2])
     }
+}
+
+/// Whether a vector lies between samples of no component.
+fn is_whole<const N: usize>(vector: Vector) -> bool {
+    N > 1 || (vector.x | vector.y) & 7 == 0
 }
 
 /// How a block of 4x4 is predicted best.
