@@ -64,6 +64,21 @@ pub(crate) struct Coarse {
     pub(crate) quantizer: u8,
 }
 
+/// Macroblocks that are new to the viewer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fresh {
+    pub(crate) blocks: u64,
+    /// Those of them that have been new again and again lately.
+    pub(crate) restless: u64,
+}
+
+impl Fresh {
+    /// None of which was new before.
+    pub(crate) fn once(blocks: u64) -> Fresh {
+        Fresh { blocks, restless: 0 }
+    }
+}
+
 /// How to code a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -121,15 +136,16 @@ impl Rate {
         }
     }
 
-    /// For a picture of which `changed` macroblocks are new to the viewer, who has others coarsely.
+    /// For a picture of which some macroblocks are new to the viewer, who has others coarsely.
     pub(crate) fn choose(
         &mut self,
         now: Time,
         bitrate: Bitrate,
-        changed: u64,
+        fresh: Fresh,
         coarse: Coarse,
         key_frame: bool,
     ) -> Choice {
+        let changed = fresh.blocks;
         let rate = bitrate.as_bps() as f64;
         // Choosing again for the same picture is the same moment.
         if self.last != Some(now) {
@@ -176,6 +192,7 @@ impl Rate {
         let finest = match (large, moving) {
             (true, None) => SUDDEN,
             (true, Some(_)) => LARGE,
+            (false, _) if changed > 0 && fresh.restless == changed => MOVING,
             (false, _) if little || rested => FINE,
             (false, _) => MOVING,
         };
@@ -301,10 +318,12 @@ mod tests {
 
         /// Codes a picture whose first `changed` macroblocks are new; returns the quantizer and the bits.
         fn code(&mut self, now: Time, changed: u64, key_frame: bool) -> (u8, f64) {
-            (0..changed as usize).for_each(|block| self.sharpener.handle_change(block, now));
+            let restless = (0..changed as usize)
+                .map(|block| u64::from(self.sharpener.handle_change(block, now)))
+                .sum();
             let coarse = self.sharpener.coarse(&self.quantizers, now);
             let Choice { quantizer, sharpen } =
-                self.rate.choose(now, RATE, changed, coarse, key_frame);
+                self.rate.choose(now, RATE, Fresh { blocks: changed, restless }, coarse, key_frame);
             let before = self.quantizers.clone();
             let sharpened = self.sharpener.select(&before, quantizer, now, sharpen, |block| {
                 self.quantizers[block] = quantizer;
@@ -355,7 +374,19 @@ mod tests {
     fn typing_is_fine_at_once() {
         let mut page = Page::new();
         page.rate.coded(FINE, 1_000, true, 0);
-        (1..50).for_each(|step| assert_eq!(page.code(at(step * 33), 4, false).0, FINE));
+        (1..30).for_each(|step| assert_eq!(page.code(at(step * 33), 4, false).0, FINE));
+    }
+
+    #[test]
+    fn a_clock_is_fine_when_it_stops() {
+        let mut page = Page::new();
+        page.rate.coded(FINE, 1_000, true, 0);
+        let quantizers: Vec<u8> =
+            (1..90).map(|step| page.code(at(step * 33), 4, false).0).collect();
+        assert!(quantizers[..29].iter().all(|q| *q == FINE), "{quantizers:?}");
+        assert!(quantizers[32..].iter().all(|q| *q == MOVING), "{quantizers:?}");
+        page.rest(at(3_500));
+        assert_eq!(page.coarsest(), FINE);
     }
 
     #[test]
@@ -397,7 +428,8 @@ mod tests {
         rate.coded(FINE, 1_000, true, 0);
         let (changed, film) = (3_600, 140.0);
         let now = Time::from_millis(1_000);
-        let Choice { quantizer, .. } = rate.choose(now, RATE, changed, Coarse::default(), false);
+        let Choice { quantizer, .. } =
+            rate.choose(now, RATE, Fresh::once(changed), Coarse::default(), false);
         let bits = film * changed as f64 * scale(quantizer);
         assert!(quantizer <= SUDDEN && bits <= 8e6 * BURST.as_secs_f64(), "{quantizer}: {bits}");
     }
@@ -409,7 +441,8 @@ mod tests {
         let mut sent = 0;
         for at in 1..=120 {
             let now = Time::from_millis(500 + at * 33);
-            let Choice { quantizer, .. } = rate.choose(now, RATE, BLOCKS, Coarse::default(), false);
+            let Choice { quantizer, .. } =
+                rate.choose(now, RATE, Fresh::once(BLOCKS), Coarse::default(), false);
             // Film: halves every six steps.
             let bytes = (120_000.0 * ((27.0 - f64::from(quantizer)) / 6.0).exp2()) as usize;
             rate.coded(quantizer, bytes, false, 0);
@@ -424,7 +457,8 @@ mod tests {
         let mut rate = Rate::new(BLOCKS, 30);
         rate.coded(FINE, 1_000, true, 0);
         let now = Time::from_millis(40);
-        let choose = |rate: &mut Rate| rate.choose(now, RATE, BLOCKS, Coarse::default(), false);
+        let choose =
+            |rate: &mut Rate| rate.choose(now, RATE, Fresh::once(BLOCKS), Coarse::default(), false);
         let Choice { quantizer, .. } = choose(&mut rate);
         assert!(rate.is_oversize(quantizer, 400_000));
         assert!(choose(&mut rate).quantizer > quantizer);

@@ -16,6 +16,9 @@ const WORTHLESS: u8 = 2;
 const STILL: Duration = Duration::from_millis(60);
 /// or for so long if it was about to rest, or just had, when it changed: the next frame of an animation.
 const LIVELY: Duration = Duration::from_millis(300);
+/// What has gone on changing for so long is a clock or an animation: whatever comes is about to be gone. What is typed moves
+/// on sooner.
+const RESTLESS: Duration = Duration::from_secs(1);
 
 /// Whether what the viewer has at quantizer `before` gains by being coded again at `quantizer`.
 pub(crate) fn gains(before: u8, quantizer: u8) -> bool {
@@ -29,8 +32,9 @@ pub(crate) struct Sharpener {
     width: usize,
     /// Blocks on a side of the squares that are coded again together.
     side: usize,
-    /// From when on each block rests.
+    /// From when on each block rests, and since when it has not.
     rests: Vec<Time>,
+    since: Vec<Time>,
     /// When much of the picture moved last, and until when nothing is sharpened for it.
     moved: Time,
     held: Time,
@@ -44,22 +48,28 @@ impl Sharpener {
             width,
             side,
             rests: vec![Time::ZERO; width * height],
+            since: vec![Time::ZERO; width * height],
             moved: Time::ZERO,
             held: Time::ZERO,
             next: 0,
         }
     }
 
-    /// The block is new.
-    pub(crate) fn handle_change(&mut self, block: usize, now: Time) {
-        let rests = &mut self.rests[block];
+    /// The block is new. Returns whether it has been so, again and again, for a while.
+    pub(crate) fn handle_change(&mut self, block: usize, now: Time) -> bool {
+        let (rests, since) = (&mut self.rests[block], &mut self.since[block]);
         let lively = now < *rests + (LIVELY - STILL);
+        if !lively {
+            *since = now;
+        }
         *rests = now + if lively { LIVELY } else { STILL };
+        now >= *since + RESTLESS
     }
 
     /// The block is what another one was.
     pub(crate) fn handle_move(&mut self, block: usize, now: Time) {
         self.rests[block] = now + STILL;
+        self.since[block] = now;
     }
 
     /// So many blocks are what others were. A page that scrolls is sharpened when it stops: what it uncovers meanwhile is
@@ -196,6 +206,11 @@ mod tests {
             assert!(selected(&mut sharpener, &quantizers, at(1_099 + frame * 100), 9).is_empty());
         }
         assert_eq!(selected(&mut sharpener, &quantizers, at(2_200), 9), [0]);
+        // The next letter, and a clock.
+        assert!(!sharpener.handle_change(1, at(2_300)));
+        let clock = (1..=40).map(|tick| sharpener.handle_change(1, at(2_300 + tick * 50)));
+        assert_eq!(clock.filter(|restless| *restless).count(), 21);
+        assert!(!sharpener.handle_change(1, at(5_000)));
         // A page, and another one.
         sharpener.handle_change(0, at(4_000));
         assert_eq!(sharpener.due(&quantizers), Some(at(4_060)));

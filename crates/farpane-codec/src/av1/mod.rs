@@ -21,7 +21,7 @@ use farpane_pixel::convert::Planes;
 
 use crate::kept::Kept;
 use crate::obu;
-use crate::rate::{Choice, Coarse, FINE, MOVING, Rate};
+use crate::rate::{Choice, Coarse, FINE, Fresh, MOVING, Rate};
 use crate::screen::{Vector, moves};
 use crate::sharpen::{Sharpener, gains};
 use crate::source::Source;
@@ -97,6 +97,8 @@ pub(crate) struct Av1 {
 #[derive(Clone, Copy, Debug, Default)]
 struct Changes {
     new: u64,
+    /// Those of them that are new all the time.
+    restless: u64,
     moved: u64,
 }
 
@@ -152,8 +154,8 @@ impl Av1 {
     fn plan(&mut self, key_frame: bool, time: Time) -> Changes {
         if key_frame {
             self.active.fill(1);
-            (0..self.active.len()).for_each(|block| self.sharpener.handle_change(block, time));
-            return Changes { new: self.active.len() as u64, moved: 0 };
+            (0..self.active.len()).for_each(|block| _ = self.sharpener.handle_change(block, time));
+            return Changes { new: self.active.len() as u64, ..Changes::default() };
         }
         self.active.fill(0);
         self.changed.clear();
@@ -175,7 +177,7 @@ impl Av1 {
                 self.sharpener.handle_move(block, time);
             } else {
                 changes.new += 1;
-                self.sharpener.handle_change(block, time);
+                changes.restless += u64::from(self.sharpener.handle_change(block, time));
             }
         }
         changes
@@ -337,7 +339,7 @@ impl Encoder for Av1 {
         let lost = request.from.is_some_and(|slot| !holds(slot));
         let key_frame = request.key_frame || self.last.is_none() || lost;
         let from = request.from.filter(|_| !key_frame);
-        let Changes { mut new, moved } = self.plan(key_frame, now);
+        let Changes { mut new, restless, moved } = self.plan(key_frame, now);
         if let Some(slot) = from {
             new = self.plan_from(slot);
         }
@@ -361,7 +363,8 @@ impl Encoder for Av1 {
             // It is late as it is, or would have to be done again.
             _ => Coarse::default(),
         };
-        let choice = self.rate.choose(now, bitrate, new, coarse, key_frame);
+        let fresh = Fresh { blocks: new, restless };
+        let choice = self.rate.choose(now, bitrate, fresh, coarse, key_frame);
         let (sharpened, insist) = self.sharpen(choice, now);
         // What moved the library codes anew as well, by the quantizer of all.
         let moves = choice.sharpen == 0 && !key_frame && moved * PART >= blocks;
@@ -388,7 +391,8 @@ impl Encoder for Av1 {
         if choice.sharpen == 0 && self.rate.is_oversize(quantizer, self.unit.data.len()) {
             // The library goes on from what the viewer will never have.
             self.active.fill(1);
-            let coarser = self.rate.choose(now, bitrate, blocks, Coarse::default(), true);
+            let coarser =
+                self.rate.choose(now, bitrate, Fresh::once(blocks), Coarse::default(), true);
             quantizer = coarser.quantizer.max(quantizer);
             let references = References::default();
             self.code(scale(quantizer), true, time + Duration::from_micros(1), references)?;

@@ -18,7 +18,7 @@ use farpane_pixel::convert::{self, Chroma, Planes};
 use openh264_sys2::{CAMERA_VIDEO_REAL_TIME, ELevelIdc};
 
 use crate::h264::{BLOCK, Format, REST};
-use crate::rate::{COARSEST, Coarse, Rate};
+use crate::rate::{COARSEST, Coarse, Fresh, Rate};
 use crate::{AccessUnit, Codec, EncodeError, EncoderConfig, Output, Picture, Request};
 use ffi::{Failure, Library, Setup, Source, Unit};
 use marks::Marks;
@@ -131,7 +131,7 @@ impl OpenH264 {
             new.union(differs);
         }
         let choose = |rate: &mut Rate, changed: u64, key_frame: bool| {
-            rate.choose(now, bitrate, changed, Coarse::default(), key_frame).quantizer
+            rate.choose(now, bitrate, Fresh::once(changed), Coarse::default(), key_frame).quantizer
         };
         let mut quantizer = choose(rate, self.blocks(&new), key_frame);
         quantizer = self.code(quantizer, key_frame, now)?;

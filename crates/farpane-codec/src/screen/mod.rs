@@ -33,7 +33,7 @@ use farpane_pixel::convert::{Chroma, Planes};
 
 use crate::h264::{BLOCK, Format};
 use crate::kept::Kept;
-use crate::rate::{Choice, Coarse, Rate};
+use crate::rate::{Choice, Coarse, Fresh, Rate};
 use crate::sharpen::Sharpener;
 use crate::source::Source;
 use crate::{AccessUnit, EncodeError, Output, Picture, Request, Slot};
@@ -154,7 +154,7 @@ impl Screen {
         let lost = request.from.is_some_and(|slot| !self.kept.holds(slot));
         let key_frame = request.key_frame || self.number.is_none() || lost;
         let from = request.from.filter(|_| !key_frame);
-        self.plan(key_frame, request.now);
+        let restless = self.plan(key_frame, request.now);
         let coded =
             |plans: &[Plan]| plans.iter().filter(|plan| **plan == Plan::Code).count() as u64;
         let new = coded(&self.plans);
@@ -169,7 +169,8 @@ impl Screen {
             Some(_) => Coarse::default(),
         };
         let choose = |rate: &mut Rate, coarse: Coarse| {
-            rate.choose(request.now, request.bitrate, changed, coarse, key_frame)
+            let fresh = Fresh { blocks: changed, restless };
+            rate.choose(request.now, request.bitrate, fresh, coarse, key_frame)
         };
         let Choice { mut quantizer, sharpen } = choose(rate, coarse);
         let sharpened = if sharpen > 0 { self.sharpen(quantizer, sharpen, request.now) } else { 0 };
@@ -217,12 +218,12 @@ impl Screen {
         Ok((Output::AccessUnit(unit), new))
     }
 
-    /// Finds what changed, and how.
-    fn plan(&mut self, key_frame: bool, now: Time) {
+    /// Finds what changed, and how. Returns how many macroblocks do all the time.
+    fn plan(&mut self, key_frame: bool, now: Time) -> u64 {
         if key_frame {
             self.plans.fill(Plan::Code);
-            (0..self.plans.len()).for_each(|block| self.sharpener.handle_change(block, now));
-            return;
+            (0..self.plans.len()).for_each(|block| _ = self.sharpener.handle_change(block, now));
+            return 0;
         }
         self.plans.fill(Plan::Keep);
         self.changed.clear();
@@ -236,7 +237,7 @@ impl Screen {
         });
         let (source, before) = (self.source.now(), self.source.before());
         moves::find(source, before, &self.changed, &mut self.displacements);
-        let mut likely = 0;
+        let (mut likely, mut restless) = (0, 0);
         let runs = self.changed.chunk_by(|one, next| (one.0 + 1, one.1) == *next);
         for run in runs.flat_map(|run| run.chunks(moves::TOGETHER)) {
             let (column, row) = (usize::from(run[0].0), usize::from(run[0].1));
@@ -258,10 +259,11 @@ impl Screen {
                     self.plans[block] = Plan::Move(to as u8);
                     self.sharpener.handle_move(block, now);
                 } else {
-                    self.sharpener.handle_change(block, now);
+                    restless += u64::from(self.sharpener.handle_change(block, now));
                 }
             }
         }
+        restless
     }
 
     /// Plans to code whatever differs from the picture in `slot`, of which no samples are left to predict it from.
