@@ -4,6 +4,8 @@
 //! is a vector, and only the rest is predicted, transformed and coded, in slices on as many threads as it is worth. What
 //! the viewer has coarsely is coded again, finer, once the picture rests.
 //!
+//! Bits are variable-length codes where nearly all is left out and in 4:2:0, else arithmetic ones ([`entropy`]).
+//!
 //! No loop filter: it blurs text beyond repair. One reference picture, vectors of whole samples that stay inside it. A
 //! viewer who lacks that picture gets one from a kept picture ([`crate::kept`]): what differs from it is intra-coded.
 
