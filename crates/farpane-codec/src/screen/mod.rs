@@ -30,7 +30,7 @@ mod variable;
 
 use std::ops::Range;
 
-use farpane_media::{Region, Time};
+use farpane_media::{Bitrate, Region, Time};
 use farpane_pixel::convert::{Chroma, Planes};
 
 use crate::h264::{BLOCK, Format};
@@ -60,6 +60,10 @@ const WORTH_A_THREAD: usize = 24;
 /// Arithmetic codes are shorter where one in so many macroblocks is coded: what changes may be a clock's digits, and then
 /// what is left out takes more than they gain.
 const WORTH_ARITHMETIC: u64 = 512;
+/// They take coder and viewer some 10 ns a bit together, and spare one bit in seven: where one in so many macroblocks is new
+/// at once, and the link is that fast, the picture is there sooner without.
+const LARGE: u64 = 4;
+const FAST: Bitrate = Bitrate::mbps(12);
 /// What one thread codes of a picture.
 type Share<'a> = [Option<(Part<'a>, &'a mut Bits)>; SLICES];
 
@@ -184,7 +188,7 @@ impl Screen {
         let becomes = self.format.keeps.then(|| LongTerm::new(number, request.keep));
         let (becomes, kept) = becomes.unzip();
         let kept = kept.flatten();
-        let coding = self.coding(changed + sharpened);
+        let coding = self.coding(changed + sharpened, request.bitrate);
         let mut header =
             PictureHeader { key_frame: id, number, quantizer, coding, refers, becomes };
         let inter = !key_frame && from.is_none();
@@ -287,11 +291,12 @@ impl Screen {
         })
     }
 
-    /// How a picture with so many macroblocks coded takes the fewest bits: what is left out is nearly free by one coding
-    /// only. Baseline decoders know no other.
-    fn coding(&self, coded: u64) -> Coding {
-        if self.format.chroma == Chroma::Yuv444 && coded * WORTH_ARITHMETIC >= self.format.blocks()
-        {
+    /// How a picture with so many macroblocks coded is there the soonest. Baseline decoders know no arithmetic codes.
+    fn coding(&self, coded: u64, bitrate: Bitrate) -> Coding {
+        let blocks = self.format.blocks();
+        let worth = coded * WORTH_ARITHMETIC >= blocks;
+        let late = coded * LARGE >= blocks && bitrate >= FAST;
+        if self.format.chroma == Chroma::Yuv444 && worth && !late {
             Coding::Arithmetic
         } else {
             Coding::Variable
@@ -450,7 +455,7 @@ fn cut(
 mod tests {
     use std::time::Duration;
 
-    use farpane_media::{Bitrate, FrameBody, Rect, Region, Size, Time};
+    use farpane_media::{FrameBody, Rect, Region, Size, Time};
 
     use super::*;
     use crate::random::Random;
@@ -686,7 +691,7 @@ mod tests {
                 let key_frame = (number == 0).then_some(1);
                 encoder.plan(key_frame.is_some(), Time::from_millis(1));
                 let (refers, becomes) = (None, None);
-                let coding = if number < 2 { encoder.coding(1) } else { Coding::Variable };
+                let coding = if number < 2 { encoder.coding(1, bitrate) } else { Coding::Variable };
                 let header =
                     PictureHeader { key_frame, number, quantizer: 2, coding, refers, becomes };
                 encoder.code(header, true);
