@@ -72,9 +72,9 @@ pub(crate) struct Fresh {
     pub(crate) restless: u64,
 }
 
-impl Fresh {
-    /// None of which was new before.
-    pub(crate) fn once(blocks: u64) -> Fresh {
+/// None of which was new before.
+impl From<u64> for Fresh {
+    fn from(blocks: u64) -> Fresh {
         Fresh { blocks, restless: 0 }
     }
 }
@@ -429,7 +429,7 @@ mod tests {
         let (changed, film) = (3_600, 140.0);
         let now = Time::from_millis(1_000);
         let Choice { quantizer, .. } =
-            rate.choose(now, RATE, Fresh::once(changed), Coarse::default(), false);
+            rate.choose(now, RATE, Fresh::from(changed), Coarse::default(), false);
         let bits = film * changed as f64 * scale(quantizer);
         assert!(quantizer <= SUDDEN && bits <= 8e6 * BURST.as_secs_f64(), "{quantizer}: {bits}");
     }
@@ -442,7 +442,7 @@ mod tests {
         for at in 1..=120 {
             let now = Time::from_millis(500 + at * 33);
             let Choice { quantizer, .. } =
-                rate.choose(now, RATE, Fresh::once(BLOCKS), Coarse::default(), false);
+                rate.choose(now, RATE, Fresh::from(BLOCKS), Coarse::default(), false);
             // Film: halves every six steps.
             let bytes = (120_000.0 * ((27.0 - f64::from(quantizer)) / 6.0).exp2()) as usize;
             rate.coded(quantizer, bytes, false, 0);
@@ -458,7 +458,7 @@ mod tests {
         rate.coded(FINE, 1_000, true, 0);
         let now = Time::from_millis(40);
         let choose =
-            |rate: &mut Rate| rate.choose(now, RATE, Fresh::once(BLOCKS), Coarse::default(), false);
+            |rate: &mut Rate| rate.choose(now, RATE, Fresh::from(BLOCKS), Coarse::default(), false);
         let Choice { quantizer, .. } = choose(&mut rate);
         assert!(rate.is_oversize(quantizer, 400_000));
         assert!(choose(&mut rate).quantizer > quantizer);

@@ -392,7 +392,7 @@ impl Encoder for Av1 {
             // The library goes on from what the viewer will never have.
             self.active.fill(1);
             let coarser =
-                self.rate.choose(now, bitrate, Fresh::once(blocks), Coarse::default(), true);
+                self.rate.choose(now, bitrate, Fresh::from(blocks), Coarse::default(), true);
             quantizer = coarser.quantizer.max(quantizer);
             let references = References::default();
             self.code(scale(quantizer), true, time + Duration::from_micros(1), references)?;

@@ -131,7 +131,7 @@ impl OpenH264 {
             new.union(differs);
         }
         let choose = |rate: &mut Rate, changed: u64, key_frame: bool| {
-            rate.choose(now, bitrate, Fresh::once(changed), Coarse::default(), key_frame).quantizer
+            rate.choose(now, bitrate, Fresh::from(changed), Coarse::default(), key_frame).quantizer
         };
         let mut quantizer = choose(rate, self.blocks(&new), key_frame);
         quantizer = self.code(quantizer, key_frame, now)?;
