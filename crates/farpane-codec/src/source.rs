@@ -4,7 +4,8 @@ use farpane_media::{Rect, Region, Size};
 use farpane_pixel::convert::{self, Chroma, Planes};
 
 use crate::Picture;
-use crate::screen::{Vector, moves};
+use crate::screen::Vector;
+use crate::screen::moves::{self, TOGETHER};
 
 /// Samples of a side of the blocks that are told apart.
 const BLOCK: u32 = 16;
@@ -20,10 +21,18 @@ pub(crate) struct Source {
     /// Changed since the last access unit.
     pending: Region,
     seen: bool,
+    /// What of it differs, as (column, row).
+    changed: Vec<(u16, u16)>,
+}
+
+/// Where a block is, in samples.
+fn place((column, row): (u16, u16)) -> [usize; 2] {
+    [column, row].map(|side| usize::from(side) * BLOCK as usize)
 }
 
 impl Source {
     pub(crate) fn new(size: Size, chroma: Chroma) -> Source {
+        let blocks = size.width.div_ceil(BLOCK) * size.height.div_ceil(BLOCK);
         Source {
             size,
             planes: [0, 1].map(|_| Planes::new(size, chroma)),
@@ -31,6 +40,7 @@ impl Source {
             coded: Region::from(Rect::of(size)),
             pending: Region::new(),
             seen: false,
+            changed: Vec::with_capacity(blocks as usize),
         }
     }
 
@@ -45,6 +55,7 @@ impl Source {
     }
 
     /// The picture as it was when last coded; means nothing before the second.
+    #[cfg(feature = "libaom")]
     pub(crate) fn before(&self) -> &Planes {
         &self.planes[1 - self.current]
     }
@@ -75,24 +86,60 @@ impl Source {
         self.seen = true;
     }
 
-    /// Hands out the blocks of 16x16 samples, as (column, row), that differ from the picture coded last. Some come twice:
-    /// rectangles of a region do not overlap, but the blocks they touch may.
-    pub(crate) fn changed(&self, mut each: impl FnMut((u16, u16))) {
+    /// Finds the blocks of 16x16 samples that differ from the picture coded last, and what moved as a whole: `displacements`
+    /// were the last picture's and become this one's. Hands out each block, by its place row by row, with the displacement
+    /// that it has moved by.
+    pub(crate) fn find_changes(
+        &mut self,
+        displacements: &mut Vec<Vector>,
+        mut each: impl FnMut(usize, Option<usize>),
+    ) {
+        self.compare();
+        let (now, before) = (&self.planes[self.current], &self.planes[1 - self.current]);
+        moves::find(now, before, &self.changed, displacements);
+        let width = self.size.width.div_ceil(BLOCK) as usize;
+        let mut likely = 0;
+        let runs = self.changed.chunk_by(|one, next| (one.0 + 1, one.1) == *next);
+        for run in runs.flat_map(|run| run.chunks(TOGETHER)) {
+            let [x, y] = place(run[0]);
+            let first = likely;
+            let mut moved = [!displacements.is_empty(); TOGETHER];
+            let moved = &mut moved[..run.len()];
+            if let Some(vector) = displacements.get(first) {
+                moves::compare(now, before, [x, y], *vector, moved);
+            }
+            for (block, moved) in run.iter().zip(moved) {
+                let [x, y] = place(*block);
+                let is_moved = |to: &usize| moves::is_moved(now, before, x, y, displacements[*to]);
+                let mut others = (0..displacements.len()).filter(|to| *to != first);
+                let to = if *moved { Some(first) } else { others.find(is_moved) };
+                likely = to.unwrap_or(likely);
+                each(usize::from(block.1) * width + usize::from(block.0), to);
+            }
+        }
+    }
+
+    /// Takes down what differs.
+    fn compare(&mut self) {
+        let (now, before) = (&self.planes[self.current], &self.planes[1 - self.current]);
+        self.changed.clear();
         for rect in self.pending.rects() {
             let rect = rect.snapped(BLOCK, self.size);
-            let (columns, rows) = (rect.x / BLOCK, rect.y / BLOCK);
-            let end = rect.right().div_ceil(BLOCK);
-            for row in rows..rect.bottom().div_ceil(BLOCK) {
-                for first in (columns..end).step_by(moves::TOGETHER) {
-                    let mut same = [true; moves::TOGETHER];
-                    let same = &mut same[..moves::TOGETHER.min((end - first) as usize)];
-                    let place = [first, row].map(|side| (side * BLOCK) as usize);
-                    moves::compare(self.now(), self.before(), place, Vector::ZERO, same);
-                    let blocks = (first..end).zip(same).filter(|(_, same)| !**same);
-                    blocks.for_each(|(column, _)| each((column as u16, row as u16)));
+            let (columns, end) = (rect.x / BLOCK, rect.right().div_ceil(BLOCK));
+            for row in rect.y / BLOCK..rect.bottom().div_ceil(BLOCK) {
+                for first in (columns..end).step_by(TOGETHER) {
+                    let (column, row) = (first as u16, row as u16);
+                    let mut same = [true; TOGETHER];
+                    let same = &mut same[..TOGETHER.min((end - first) as usize)];
+                    moves::compare(now, before, place((column, row)), Vector::ZERO, same);
+                    let differ = (column..).zip(same).filter(|(_, same)| !**same);
+                    self.changed.extend(differ.map(|(column, _)| (column, row)));
                 }
             }
         }
+        // Rectangles of a region do not overlap, but the blocks that they touch may.
+        self.changed.sort_unstable_by_key(|(column, row)| (*row, *column));
+        self.changed.dedup();
     }
 
     /// The picture has been coded. When the same one is coded again, the two differ where they did.

@@ -22,7 +22,7 @@ use farpane_pixel::convert::Planes;
 use crate::kept::Kept;
 use crate::obu;
 use crate::rate::{Choice, Coarse, FINE, Fresh, MOVING, Rate};
-use crate::screen::{Vector, moves};
+use crate::screen::Vector;
 use crate::sharpen::{Sharpener, gains};
 use crate::source::Source;
 use crate::{AccessUnit, Codec, EncodeError, Encoder, EncoderConfig, Output, Picture, Request};
@@ -80,7 +80,6 @@ pub(crate) struct Av1 {
     active: Vec<u8>,
     /// Where nothing is.
     idle: Vec<u8>,
-    changed: Vec<(u16, u16)>,
     displacements: Vec<Vector>,
     /// None where a viewer is not told what pictures refer to, which is left to the library then.
     kept: Option<Kept>,
@@ -139,7 +138,6 @@ impl Av1 {
             doubts: 0,
             active: vec![0; blocks],
             idle: vec![0; if layered { blocks } else { 0 }],
-            changed: Vec::with_capacity(blocks),
             displacements: Vec::new(),
             kept: keeps.then(|| Kept::new(blocks)),
             layered,
@@ -158,28 +156,17 @@ impl Av1 {
             return Changes { new: self.active.len() as u64, ..Changes::default() };
         }
         self.active.fill(0);
-        self.changed.clear();
-        self.source.changed(|block| {
-            let active = &mut self.active[usize::from(block.1) * self.width + usize::from(block.0)];
-            if *active == 0 {
-                *active = 1;
-                self.changed.push(block);
-            }
-        });
-        let (now, before) = (self.source.now(), self.source.before());
-        moves::find(now, before, &self.changed, &mut self.displacements);
         let mut changes = Changes::default();
-        for &(column, row) in &self.changed {
-            let (x, y) = (usize::from(column) * 16, usize::from(row) * 16);
-            let block = usize::from(row) * self.width + usize::from(column);
-            if self.displacements.iter().any(|by| moves::is_moved(now, before, x, y, *by)) {
+        self.source.find_changes(&mut self.displacements, |block, displacement| {
+            self.active[block] = 1;
+            if displacement.is_some() {
                 changes.moved += 1;
                 self.sharpener.handle_move(block, time);
             } else {
                 changes.new += 1;
                 changes.restless += u64::from(self.sharpener.handle_change(block, time));
             }
-        }
+        });
         changes
     }
 

@@ -80,7 +80,6 @@ pub(crate) struct Screen {
     quantizers: [Vec<u8>; 2],
     sharpener: Sharpener,
     plans: Vec<Plan>,
-    changed: Vec<(u16, u16)>,
     /// Where the last picture differs from the one before.
     redrawn: Region,
     displacements: Vec<Vector>,
@@ -112,7 +111,6 @@ impl Screen {
             quantizers: [0, 1].map(|_| vec![0; blocks]),
             sharpener: Sharpener::new(format.width, format.height, 1),
             plans: vec![Plan::Keep; blocks],
-            changed: Vec::with_capacity(blocks),
             redrawn: Region::new(),
             displacements: Vec::with_capacity(moves::MOST),
             key_frames: 0,
@@ -232,43 +230,16 @@ impl Screen {
             return 0;
         }
         self.plans.fill(Plan::Keep);
-        self.changed.clear();
-        let width = self.format.width;
-        self.source.changed(|block| {
-            let plan = &mut self.plans[usize::from(block.1) * width + usize::from(block.0)];
-            if *plan == Plan::Keep {
-                *plan = Plan::Code;
-                self.changed.push(block);
+        let mut restless = 0;
+        self.source.find_changes(&mut self.displacements, |block, displacement| {
+            if let Some(to) = displacement {
+                self.plans[block] = Plan::Move(to as u8);
+                self.sharpener.handle_move(block, now);
+            } else {
+                self.plans[block] = Plan::Code;
+                restless += u64::from(self.sharpener.handle_change(block, now));
             }
         });
-        let (source, before) = (self.source.now(), self.source.before());
-        moves::find(source, before, &self.changed, &mut self.displacements);
-        let (mut likely, mut restless) = (0, 0);
-        let runs = self.changed.chunk_by(|one, next| (one.0 + 1, one.1) == *next);
-        for run in runs.flat_map(|run| run.chunks(moves::TOGETHER)) {
-            let (column, row) = (usize::from(run[0].0), usize::from(run[0].1));
-            let mut moved = [!self.displacements.is_empty(); moves::TOGETHER];
-            let moved = &mut moved[..run.len()];
-            if let Some(vector) = self.displacements.get(likely) {
-                moves::compare(source, before, [column * 16, row * 16], *vector, moved);
-            }
-            let first = likely;
-            for (at, moved) in moved.iter().enumerate() {
-                let (x, y) = ((column + at) * 16, row * 16);
-                let is_moved =
-                    |to: &usize| moves::is_moved(source, before, x, y, self.displacements[*to]);
-                let mut others = (0..self.displacements.len()).filter(|to| *to != first);
-                let to = if *moved { Some(first) } else { others.find(is_moved) };
-                let block = row * width + column + at;
-                if let Some(to) = to {
-                    likely = to;
-                    self.plans[block] = Plan::Move(to as u8);
-                    self.sharpener.handle_move(block, now);
-                } else {
-                    restless += u64::from(self.sharpener.handle_change(block, now));
-                }
-            }
-        }
         restless
     }
 

@@ -79,59 +79,34 @@ pub(crate) fn compare(
         (0..=right).contains(&(from_x + at as isize * 16)) && (0..=bottom).contains(&from_y)
     };
     same.iter_mut().enumerate().for_each(|(at, same)| *same &= inside(at));
-    let each = |same: &mut [bool], stage: Stage| {
-        let mut at = 0;
-        for same in same.chunk_by_mut(|one, next| one == next) {
-            let count = same.len();
-            if same[0] {
-                let from = [(from_x + at as isize * 16) as usize, from_y as usize];
-                stage.compare([now, before], [x + at * 16, y], from, same);
-            }
-            at += count;
-        }
-    };
+    let from = |at: usize| [(from_x + at as isize * 16) as usize, from_y as usize];
+    let to = |at: usize| [x + at * 16, y];
+    let luma = [&now.y, &before.y];
     // Most differ in the first lines, or nowhere.
-    each(same, Stage::First);
-    each(same, Stage::Luma);
-    each(same, Stage::Chroma);
+    for part in [0..4, 4..16] {
+        each(same, |at, same| lines::<16>(luma, to(at), from(at), part.clone(), same));
+    }
+    for chroma in [[&now.u, &before.u], [&now.v, &before.v]] {
+        each(same, |at, same| match now.chroma {
+            Chroma::Yuv444 => lines::<16>(chroma, to(at), from(at), 0..16, same),
+            Chroma::Yuv420 if (from_x | from_y) & 1 != 0 => {}
+            Chroma::Yuv420 => {
+                let [to, from] = [to(at), from(at)].map(|place| place.map(|side| side / 2));
+                lines::<8>(chroma, to, from, 0..8, same);
+            }
+        });
+    }
 }
 
-/// What is compared of macroblocks side by side before those that differ are left out.
-#[derive(Clone, Copy)]
-enum Stage {
-    /// A few lines of luma.
-    First,
-    Luma,
-    Chroma,
-}
-
-impl Stage {
-    const FIRST: usize = 4;
-
-    fn compare(
-        self,
-        [now, before]: [&Planes; 2],
-        to: [usize; 2],
-        from: [usize; 2],
-        same: &mut [bool],
-    ) {
-        let chroma = [(&now.u, &before.u), (&now.v, &before.v)];
-        match self {
-            Stage::First => lines::<16>([&now.y, &before.y], to, from, 0..Stage::FIRST, same),
-            Stage::Luma => lines::<16>([&now.y, &before.y], to, from, Stage::FIRST..16, same),
-            Stage::Chroma if now.chroma == Chroma::Yuv444 => {
-                for (now, before) in chroma {
-                    lines::<16>([now, before], to, from, 0..16, same);
-                }
-            }
-            Stage::Chroma if (from[0] | from[1]) & 1 != 0 => {}
-            Stage::Chroma => {
-                let [to, from] = [to, from].map(|place| place.map(|side| side / 2));
-                for (now, before) in chroma {
-                    lines::<8>([now, before], to, from, 0..8, same);
-                }
-            }
+/// Hands out the stretches of what is true, each with where it starts.
+fn each(flags: &mut [bool], mut compare: impl FnMut(usize, &mut [bool])) {
+    let mut at = 0;
+    for flags in flags.chunk_by_mut(|one, next| one == next) {
+        let count = flags.len();
+        if flags[0] {
+            compare(at, flags);
         }
+        at += count;
     }
 }
 
